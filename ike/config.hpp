@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "lib/base/secret.hpp"
+#include "lib/base/time.hpp"
+#include "lib/ipsec/child_sa.hpp"
+#include "lib/ipsec/proposal.hpp"
+#include "lib/ipsec/traffic_selector.hpp"
+
+namespace sluice::ike {
+
+// An identity as it is configured and as ID payloads carry it (RFC 7296 3.5).
+enum class IdType : std::uint8_t { any = 0, ipv4 = 1, fqdn = 2, email = 3, ipv6 = 5, dn = 9, key_id = 11 };
+struct Identity {
+    IdType type = IdType::any;
+    ByteVec data;  // as on the wire
+    // strongSwan's guessing: an address, "user@host", "host", "@#hex" and "keyid:text" (key id), "%any".
+    static Result<Identity> parse(std::string_view text);
+    std::string to_string() const;
+    bool is_any() const { return type == IdType::any; }
+    friend auto operator<=>(const Identity&, const Identity&) = default;
+};
+
+enum class AuthMethod : std::uint8_t { psk };
+
+struct AuthConfig {
+    AuthMethod method = AuthMethod::psk;
+    Identity id;  // any: local, the tunnel address; remote, whatever authenticates
+};
+
+enum class StartAction : std::uint8_t { none, trap, start };
+enum class CloseAction : std::uint8_t { none, trap, start };
+enum class DpdAction : std::uint8_t { clear, trap, restart };
+
+// A child as swanctl.conf has it (connections.NAME.children.NAME). Zero durations and counts are "no limit".
+struct ChildConfig {
+    std::string name;
+    std::vector<ipsec::ConfiguredSelector> local_ts;  // default: dynamic
+    std::vector<ipsec::ConfiguredSelector> remote_ts;
+    ipsec::Proposals esp_proposals;
+    ipsec::Mode mode = ipsec::Mode::tunnel;
+    StartAction start_action = StartAction::none;
+    CloseAction close_action = CloseAction::none;
+    DpdAction dpd_action = DpdAction::clear;
+    PolicyId policy;  // the SPD entry made from it at load; 0 where its selectors are known only with the peer
+    std::uint32_t replay_window = 64;
+    Duration rekey_time{};
+    Duration life_time{};
+    std::uint64_t rekey_bytes = 0;
+    std::uint64_t life_bytes = 0;
+    std::uint64_t rekey_packets = 0;
+    std::uint64_t life_packets = 0;
+    ipsec::CopyDf copy_df = ipsec::CopyDf::copy;
+    ipsec::CopyDscp copy_dscp = ipsec::CopyDscp::out;
+    bool copy_ecn = true;
+};
+
+// A connection as swanctl.conf has it (connections.NAME).
+struct ConnectionConfig {
+    std::string name;
+    std::vector<net::Prefix> local_addrs;   // empty: any
+    std::vector<net::Prefix> remote_addrs;  // empty: any; the first host prefix is who is called
+    std::uint16_t local_port = 500;
+    std::uint16_t remote_port = 500;
+    ipsec::Proposals proposals;
+    AuthConfig local;
+    AuthConfig remote;
+    bool encap = false;    // force UDP encapsulation
+    Duration dpd_delay{};  // 0: no liveness checks of its own
+    Duration rekey_time{};
+    Duration over_time{};
+    std::vector<ChildConfig> children;
+};
+
+// secrets.ike-NAME: a PSK and the identities that it belongs to; without any it serves every peer.
+struct PskSecret {
+    std::string name;
+    SecretBytes secret;
+    std::vector<Identity> ids;
+};
+
+// Engine-wide settings, charon's names where it has them.
+struct EngineConfig {
+    NodeId node;
+    Incarnation incarnation;
+    Duration retransmit_base = std::chrono::seconds(4);  // first timeout; each next is times 1.8
+    double retransmit_factor = 1.8;
+    unsigned retransmit_tries = 5;
+    Duration half_open_timeout = std::chrono::seconds(30);
+    unsigned cookie_threshold = 30;                 // half-open IKE SAs from which COOKIE is asked of everyone
+    unsigned cookie_threshold_ip = 3;               // the same for one address
+    unsigned half_open_limit = 4096;                // beyond it IKE_SA_INIT is dropped
+    unsigned half_open_limit_ip = 64;               // a large NAT must not lock itself out (TRAPS 23)
+    Duration keepalive = std::chrono::seconds(20);  // 0xFF from behind NAT
+    bool key_log = false;                           // debug only: KeyLogged actions carry SK_* and ESP keys
+};
+
+}  // namespace sluice::ike

@@ -58,15 +58,16 @@ void IkeDriver::start_children() {
             request.connection = connection.name;
             request.child = child.name;
             const std::string what = connection.name + "." + child.name;
-            initiate(std::move(request), {}, [what](const Result<void>& result) {
-                if (!result) log_warning("ike", what + " could not be started: " + result.error().text);
-            });
+            const auto started = initiate(std::move(request));
+            if (!started) log_warning("ike", what + " could not be started: " + started.error().text);
         }
     }
 }
 
 void IkeDriver::take_backend_events() {
     for (const auto& event : parts_.backend.poll_events()) {
+        const auto* acquire = std::get_if<ipsec::Acquire>(&event);
+        if (acquire != nullptr && acquire_from_route(*acquire)) continue;
         carry_out(engine_.backend_event(event, parts_.reactor.now()));
     }
 }
@@ -152,7 +153,6 @@ void IkeDriver::act(const ike::RemoveChild& action) {
 void IkeDriver::act(const ike::Notice& action) {
     log(level_of(action.kind), "ike", action.text);
     if (notice_sink_) notice_sink_(action);
-    tell_waiters(action);
 }
 
 void IkeDriver::act(const ike::KeyLogged& action) {

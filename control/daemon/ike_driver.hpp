@@ -2,9 +2,7 @@
 #pragma once
 
 #include <functional>
-#include <list>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -18,7 +16,7 @@
 namespace sluice::control {
 
 // Gives the IKE engine its surroundings: sockets, helper threads, timers and the backend. It carries out the engine's
-// actions in their order and tells those who wait for an initiate or a terminate how it ended. Reactor's thread only.
+// actions in their order and passes its notices on. Reactor's thread only.
 class IkeDriver {
   public:
     // What the driver uses and does not own; all of it outlives the driver. key_log may be null.
@@ -29,9 +27,6 @@ class IkeDriver {
         KeyLog* key_log = nullptr;
     };
     using NoticeSink = std::function<void(const ike::Notice&)>;
-    // The error's text is a sentence for a person.
-    using Completion = std::function<void(Result<void>)>;
-    using Ticket = std::uint64_t;
 
     static Result<std::unique_ptr<IkeDriver>> create(const ike::EngineConfig& config, const IkeSockets::Ports& ports,
                                                      const Parts& parts);
@@ -46,30 +41,18 @@ class IkeDriver {
     // DELETE to every peer, once, without waiting for answers.
     void say_goodbye();
 
-    // Done is called once: when the child is up, when it failed, or after timeout (0: never). not_found comes back at
-    // once, through done.
-    Ticket initiate(ike::Engine::InitiateRequest request, Duration timeout, Completion done);
-    // Done when every SA that matched is gone.
-    Ticket terminate(const ike::Engine::TerminateRequest& request, Duration timeout, Completion done);
-    // Whoever waited is gone; done is not called any more.
-    void forget(Ticket ticket);
+    // Starts it; how it goes comes as notices. Where the configuration leaves the local address open, the kernel's
+    // route to the peer decides. not_found as in Engine.
+    Result<void> initiate(ike::Engine::InitiateRequest request);
+    Result<void> terminate(const ike::Engine::TerminateRequest& request);
 
+    // Every notice, in order, after it was logged.
     void set_notice_sink(NoticeSink sink) { notice_sink_ = std::move(sink); }
     std::vector<ike::IkeView> list() const { return engine_.list(); }
     std::vector<ike::ConnectionConfig> const& connections() const { return connections_; }
     ike::EngineCounters counters() const;
 
   private:
-    struct Waiter {
-        Ticket ticket = 0;
-        std::string ike_name;  // initiate: empty is any
-        std::string child_name;
-        std::set<IkeSaId> ike_left;  // terminate: what must still go
-        std::set<ChildSaId> child_left;
-        bool initiating = false;
-        Reactor::TimerId timer = 0;
-        Completion done;
-    };
     IkeDriver(const ike::EngineConfig& config, const Parts& parts);
 
     void carry_out(ike::Actions actions);
@@ -84,11 +67,9 @@ class IkeDriver {
     void act(const ike::Notice& action);
     void act(const ike::KeyLogged& action);
     void schedule();
-    net::IpAddress source_towards(const ike::Engine::InitiateRequest& request) const;
-    Ticket wait(Waiter waiter, Duration timeout);
-    void tell_waiters(const ike::Notice& notice);
-    void finish(Ticket ticket, Result<void> result);
-    Waiter waiter_for(const ike::Engine::TerminateRequest& request) const;
+    const ike::ConnectionConfig* find_connection(const ike::Engine::InitiateRequest& request) const;
+    static net::IpAddress source_towards(const ike::ConnectionConfig& connection);
+    bool acquire_from_route(const ipsec::Acquire& acquire);
 
     Parts parts_;
     ike::Engine engine_;
@@ -97,8 +78,6 @@ class IkeDriver {
     std::unique_ptr<DhPool> dh_;
     Reactor::TimerId tick_timer_ = 0;
     std::optional<Instant> tick_at_;
-    Ticket next_ticket_ = 1;
-    std::list<Waiter> waiters_;
     NoticeSink notice_sink_;
     std::uint64_t install_failures_ = 0;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The half of IkeDriver that serves people: initiate and terminate, and who waits for them.
+// The half of IkeDriver that serves people: initiate and terminate.
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -62,114 +62,53 @@ net::IpAddress source_address_towards(const net::IpAddress& remote) {
     return source;
 }
 
-net::IpAddress IkeDriver::source_towards(const ike::Engine::InitiateRequest& request) const {
+net::IpAddress IkeDriver::source_towards(const ike::ConnectionConfig& connection) {
+    if (first_host(connection.local_addrs)) return {};  // the engine takes it from the configuration
+    const auto remote = first_host(connection.remote_addrs);
+    return remote ? source_address_towards(remote) : net::IpAddress{};
+}
+
+const ike::ConnectionConfig* IkeDriver::find_connection(const ike::Engine::InitiateRequest& request) const {
     for (const auto& connection : connections_) {
         if (!fits(request.connection, connection.name)) continue;
         const bool has_child = std::any_of(connection.children.begin(), connection.children.end(),
                                            [&](const auto& child) { return child.name == request.child; });
-        if (!request.child.empty() && !has_child) continue;
-        if (first_host(connection.local_addrs)) return {};  // the engine takes it from the configuration
-        const auto remote = first_host(connection.remote_addrs);
-        return remote ? source_address_towards(remote) : net::IpAddress{};
+        if (request.child.empty() || has_child) return &connection;
     }
+    return nullptr;
+}
+
+// An acquire of a connection without a fixed local address: only the kernel's route knows where to speak from.
+bool IkeDriver::acquire_from_route(const ipsec::Acquire& acquire) {
+    for (const auto& connection : connections_) {
+        for (const auto& child : connection.children) {
+            if (child.policy != acquire.policy) continue;
+            ike::Engine::InitiateRequest request;
+            request.local = source_towards(connection);
+            if (!request.local) return false;
+            request.connection = connection.name;
+            request.child = child.name;
+            request.packet = acquire.packet;
+            return initiate(std::move(request)).ok();
+        }
+    }
+    return false;
+}
+
+Result<void> IkeDriver::initiate(ike::Engine::InitiateRequest request) {
+    const auto* connection = find_connection(request);
+    if (!request.local && connection != nullptr) request.local = source_towards(*connection);
+    auto actions = engine_.initiate(request, parts_.reactor.now());
+    if (!actions) return actions.error();
+    carry_out(std::move(*actions));
     return {};
 }
 
-IkeDriver::Ticket IkeDriver::initiate(ike::Engine::InitiateRequest request, Duration timeout, Completion done) {
-    if (!request.local) request.local = source_towards(request);
-    Waiter waiter;
-    waiter.initiating = true;
-    waiter.ike_name = request.connection;
-    waiter.child_name = request.child;
-    waiter.done = std::move(done);
-    const Ticket ticket = wait(std::move(waiter), timeout);
-    auto actions = engine_.initiate(request, parts_.reactor.now());
-    if (actions) {
-        carry_out(std::move(*actions));
-    } else {
-        finish(ticket, actions.error());
-    }
-    return ticket;
-}
-
-IkeDriver::Waiter IkeDriver::waiter_for(const ike::Engine::TerminateRequest& request) const {
-    Waiter waiter;
-    for (const auto& ike : engine_.list()) {
-        const bool ike_fits = fits(request.ike, ike.name) && (request.ike_id == 0 || request.ike_id == ike.id.value);
-        if (!ike_fits) continue;
-        if (request.child.empty() && request.child_id == 0) waiter.ike_left.insert(ike.id);
-        for (const auto& child : ike.children) {
-            const bool named = !request.child.empty() && request.child == child.sa.name;
-            if (named || (request.child_id != 0 && request.child_id == child.sa.id.value)) {
-                waiter.child_left.insert(child.sa.id);
-            }
-        }
-    }
-    return waiter;
-}
-
-IkeDriver::Ticket IkeDriver::terminate(const ike::Engine::TerminateRequest& request, Duration timeout,
-                                       Completion done) {
-    Waiter waiter = waiter_for(request);
-    waiter.done = std::move(done);
-    const Ticket ticket = wait(std::move(waiter), timeout);
+Result<void> IkeDriver::terminate(const ike::Engine::TerminateRequest& request) {
     auto actions = engine_.terminate(request, parts_.reactor.now());
-    if (actions) {
-        carry_out(std::move(*actions));
-    } else {
-        finish(ticket, actions.error());
-    }
-    return ticket;
-}
-
-IkeDriver::Ticket IkeDriver::wait(Waiter waiter, Duration timeout) {
-    waiter.ticket = next_ticket_++;
-    const Ticket ticket = waiter.ticket;
-    if (timeout > Duration{}) {
-        waiter.timer = parts_.reactor.post_after(timeout, [this, ticket] {
-            finish(ticket, fail(ErrorCode::exhausted, "timed out; it goes on without being waited for"));
-        });
-    }
-    waiters_.push_back(std::move(waiter));
-    return ticket;
-}
-
-void IkeDriver::forget(Ticket ticket) {
-    const auto it = std::find_if(waiters_.begin(), waiters_.end(), [&](const auto& w) { return w.ticket == ticket; });
-    if (it == waiters_.end()) return;
-    parts_.reactor.cancel(it->timer);
-    waiters_.erase(it);
-}
-
-void IkeDriver::finish(Ticket ticket, Result<void> result) {
-    const auto it = std::find_if(waiters_.begin(), waiters_.end(), [&](const auto& w) { return w.ticket == ticket; });
-    if (it == waiters_.end()) return;
-    const Completion done = std::move(it->done);
-    parts_.reactor.cancel(it->timer);
-    waiters_.erase(it);
-    done(std::move(result));
-}
-
-void IkeDriver::tell_waiters(const ike::Notice& notice) {
-    using Kind = ike::NoticeKind;
-    std::vector<std::pair<Ticket, Result<void>>> ended;
-    for (auto& waiter : waiters_) {
-        if (!waiter.initiating) {
-            if (notice.kind == Kind::ike_down) waiter.ike_left.erase(notice.ike);
-            if (notice.kind == Kind::child_down) waiter.child_left.erase(notice.child);
-            if (waiter.ike_left.empty() && waiter.child_left.empty()) ended.emplace_back(waiter.ticket, Result<void>{});
-            continue;
-        }
-        if (!fits(waiter.ike_name, notice.ike_name)) continue;
-        const bool whole = waiter.child_name.empty() && notice.kind == Kind::ike_up;
-        if (whole || (notice.kind == Kind::child_up && waiter.child_name == notice.child_name)) {
-            ended.emplace_back(waiter.ticket, Result<void>{});
-        } else if (notice.kind != Kind::ike_up && notice.kind != Kind::child_up && notice.kind != Kind::child_down &&
-                   (notice.child_name.empty() || fits(waiter.child_name, notice.child_name))) {
-            ended.emplace_back(waiter.ticket, fail(ErrorCode::auth, notice.text));
-        }
-    }
-    for (auto& [ticket, result] : ended) finish(ticket, std::move(result));
+    if (!actions) return actions.error();
+    carry_out(std::move(*actions));
+    return {};
 }
 
 }  // namespace sluice::control

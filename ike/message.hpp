@@ -14,7 +14,7 @@ namespace sluice::ike {
 inline constexpr std::size_t kHeaderSize = 28;         // RFC 7296 3.1
 inline constexpr std::size_t kGenericHeaderSize = 4;   // RFC 7296 3.2
 inline constexpr std::size_t kMaxPayloads = 128;       // in one chain (TRAPS 14)
-inline constexpr std::size_t kMaxMessageSize = 65535;  // what a UDP datagram could carry, and more than one
+inline constexpr std::size_t kMaxMessageSize = 65535;  // bytes; more than any UDP datagram carries
 
 // The IKE header without what follows from the rest (first payload, length). Sent as version 2.0; on receipt any minor
 // version is taken and the Version flag and reserved flags are ignored (TRAPS 11). message_id is in host order; SPIs
@@ -65,8 +65,8 @@ Parsed<Message> parse_message(Bytes message);
 // (asserted, like the size limit).
 ByteVec build_message(const Message& message);
 
-// A chain of payloads behind a header or inside SK. parse_chain() reads until the chain ends, and what remains is the
-// caller's: it must be nothing (ParseError::payload_length) here.
+// A chain of payloads as it stands behind a header or inside SK. parse_chain() wants exactly the bytes of the chain:
+// what is missing or left over is ParseError::payload_length.
 struct Chain {
     PayloadType first = PayloadType::none;
     ByteVec bytes;

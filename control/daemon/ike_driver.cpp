@@ -58,8 +58,9 @@ void IkeDriver::start_children() {
             request.connection = connection.name;
             request.child = child.name;
             const std::string what = connection.name + "." + child.name;
-            const auto started = initiate(std::move(request));
-            if (!started) log_warning("ike", what + " could not be started: " + started.error().text);
+            initiate(std::move(request), {}, [what](const Result<void>& result) {
+                if (!result) log_warning("ike", what + " could not be started: " + result.error().text);
+            });
         }
     }
 }
@@ -153,6 +154,7 @@ void IkeDriver::act(const ike::RemoveChild& action) {
 void IkeDriver::act(const ike::Notice& action) {
     log(level_of(action.kind), "ike", action.text);
     if (notice_sink_) notice_sink_(action);
+    tell_waiters(action);
 }
 
 void IkeDriver::act(const ike::KeyLogged& action) {

@@ -2,7 +2,11 @@
 #pragma once
 
 #include <functional>
+#include <list>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -16,7 +20,8 @@
 namespace sluice::control {
 
 // Gives the IKE engine its surroundings: sockets, helper threads, timers and the backend. It carries out the engine's
-// actions in their order and passes its notices on. Reactor's thread only.
+// actions in their order, passes its notices on and tells those who wait for an initiate or a terminate how it ended.
+// Reactor's thread only.
 class IkeDriver {
   public:
     // What the driver uses and does not own; all of it outlives the driver. key_log may be null.
@@ -27,6 +32,8 @@ class IkeDriver {
         KeyLog* key_log = nullptr;
     };
     using NoticeSink = std::function<void(const ike::Notice&)>;
+    // The error's text is a sentence for a person.
+    using Completion = std::function<void(Result<void>)>;
 
     static Result<std::unique_ptr<IkeDriver>> create(const ike::EngineConfig& config, const IkeSockets::Ports& ports,
                                                      const Parts& parts);
@@ -41,10 +48,12 @@ class IkeDriver {
     // DELETE to every peer, once, without waiting for answers.
     void say_goodbye();
 
-    // Starts it; how it goes comes as notices. Where the configuration leaves the local address open, the kernel's
-    // route to the peer decides. not_found as in Engine.
-    Result<void> initiate(ike::Engine::InitiateRequest request);
-    Result<void> terminate(const ike::Engine::TerminateRequest& request);
+    // done is called once: when the child is up, when the attempt has failed, or when the timeout (0: none) has passed,
+    // possibly before the return; an error of the engine (not_found) comes through it too. Where the configuration
+    // leaves the local address open, the kernel's route to the peer decides.
+    void initiate(ike::Engine::InitiateRequest request, Duration timeout, Completion done);
+    // done when every SA that matched is gone.
+    void terminate(const ike::Engine::TerminateRequest& request, Duration timeout, Completion done);
 
     // Every notice, in order, after it was logged.
     void set_notice_sink(NoticeSink sink) { notice_sink_ = std::move(sink); }
@@ -53,6 +62,17 @@ class IkeDriver {
     ike::EngineCounters counters() const;
 
   private:
+    // Someone who asked for an initiate or a terminate and has no answer yet.
+    struct Waiter {
+        std::uint64_t ticket = 0;
+        bool initiating = false;
+        std::string ike_name;  // initiate: empty is any
+        std::string child_name;
+        std::set<IkeSaId> ikes;                 // terminate: what must still go
+        std::map<ChildSaId, IkeSaId> children;  // with the IKE SA that takes each along
+        Reactor::TimerId timer = 0;
+        Completion done;
+    };
     IkeDriver(const ike::EngineConfig& config, const Parts& parts);
 
     void carry_out(ike::Actions actions);
@@ -70,6 +90,10 @@ class IkeDriver {
     const ike::ConnectionConfig* find_connection(const ike::Engine::InitiateRequest& request) const;
     static net::IpAddress source_towards(const ike::ConnectionConfig& connection);
     bool acquire_from_route(const ipsec::Acquire& acquire);
+    std::uint64_t wait(Waiter waiter, Duration timeout);
+    void tell_waiters(const ike::Notice& notice);
+    void finish(std::uint64_t ticket, Result<void> result);
+    Waiter waiter_for(const ike::Engine::TerminateRequest& request) const;
 
     Parts parts_;
     ike::Engine engine_;
@@ -79,6 +103,8 @@ class IkeDriver {
     Reactor::TimerId tick_timer_ = 0;
     std::optional<Instant> tick_at_;
     NoticeSink notice_sink_;
+    std::uint64_t next_ticket_ = 1;
+    std::list<Waiter> waiters_;
     std::uint64_t install_failures_ = 0;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The half of IkeDriver that serves people: initiate and terminate.
+// The half of IkeDriver that serves people: initiate and terminate, and who waits for them.
 
 #include <arpa/inet.h>
 #include <sys/socket.h>
@@ -14,7 +14,16 @@
 namespace sluice::control {
 namespace {
 
+// What was not asked for fits everything.
 bool fits(const std::string& wanted, const std::string& name) { return wanted.empty() || wanted == name; }
+bool fits(std::uint32_t wanted, std::uint32_t id) { return wanted == 0 || wanted == id; }
+
+// An older SA of the same child that goes (child_down) and a stray message (protocol_error) end nothing.
+bool ends_attempt(ike::NoticeKind kind) {
+    return kind == ike::NoticeKind::authentication_failed || kind == ike::NoticeKind::no_proposal ||
+           kind == ike::NoticeKind::ts_unacceptable || kind == ike::NoticeKind::peer_unreachable ||
+           kind == ike::NoticeKind::ike_down;
+}
 
 bool is_host(const net::Prefix& prefix) { return prefix.length == prefix.address.size() * 8; }
 
@@ -89,26 +98,92 @@ bool IkeDriver::acquire_from_route(const ipsec::Acquire& acquire) {
             request.connection = connection.name;
             request.child = child.name;
             request.packet = acquire.packet;
-            return initiate(std::move(request)).ok();
+            initiate(std::move(request), {}, [](const Result<void>&) {});
+            return true;
         }
     }
     return false;
 }
 
-Result<void> IkeDriver::initiate(ike::Engine::InitiateRequest request) {
+void IkeDriver::initiate(ike::Engine::InitiateRequest request, Duration timeout, Completion done) {
     const auto* connection = find_connection(request);
     if (!request.local && connection != nullptr) request.local = source_towards(*connection);
+    Waiter waiter;
+    waiter.initiating = true;
+    waiter.ike_name = request.connection;
+    waiter.child_name = request.child;
+    waiter.done = std::move(done);
+    const auto ticket = wait(std::move(waiter), timeout);
     auto actions = engine_.initiate(request, parts_.reactor.now());
-    if (!actions) return actions.error();
+    if (!actions) return finish(ticket, actions.error());
     carry_out(std::move(*actions));
-    return {};
 }
 
-Result<void> IkeDriver::terminate(const ike::Engine::TerminateRequest& request) {
+IkeDriver::Waiter IkeDriver::waiter_for(const ike::Engine::TerminateRequest& request) const {
+    Waiter waiter;
+    const bool names_child = !request.child.empty() || request.child_id != 0;
+    for (const auto& ike : engine_.list()) {
+        if (!fits(request.ike, ike.name) || !fits(request.ike_id, ike.id.value)) continue;
+        if (!names_child) waiter.ikes.insert(ike.id);
+        for (const auto& child : ike.children) {
+            const bool ours = fits(request.child, child.sa.name) && fits(request.child_id, child.sa.id.value);
+            if (names_child && ours) waiter.children.emplace(child.sa.id, ike.id);
+        }
+    }
+    return waiter;
+}
+
+void IkeDriver::terminate(const ike::Engine::TerminateRequest& request, Duration timeout, Completion done) {
+    Waiter waiter = waiter_for(request);
+    waiter.done = std::move(done);
+    const auto ticket = wait(std::move(waiter), timeout);
     auto actions = engine_.terminate(request, parts_.reactor.now());
-    if (!actions) return actions.error();
+    if (!actions) return finish(ticket, actions.error());
     carry_out(std::move(*actions));
-    return {};
+}
+
+std::uint64_t IkeDriver::wait(Waiter waiter, Duration timeout) {
+    const auto ticket = next_ticket_++;
+    waiter.ticket = ticket;
+    if (timeout > Duration{}) {
+        waiter.timer = parts_.reactor.post_after(timeout, [this, ticket] {
+            finish(ticket, fail(ErrorCode::exhausted, "timed out; it goes on without being waited for"));
+        });
+    }
+    waiters_.push_back(std::move(waiter));
+    return ticket;
+}
+
+void IkeDriver::finish(std::uint64_t ticket, Result<void> result) {
+    const auto it = std::find_if(waiters_.begin(), waiters_.end(), [&](const auto& w) { return w.ticket == ticket; });
+    if (it == waiters_.end()) return;
+    const Completion done = std::move(it->done);
+    parts_.reactor.cancel(it->timer);
+    waiters_.erase(it);
+    done(std::move(result));
+}
+
+void IkeDriver::tell_waiters(const ike::Notice& notice) {
+    using Kind = ike::NoticeKind;
+    std::vector<std::pair<std::uint64_t, Result<void>>> ended;
+    for (auto& waiter : waiters_) {
+        if (!waiter.initiating) {
+            if (notice.kind == Kind::child_down) waiter.children.erase(notice.child);
+            if (notice.kind == Kind::ike_down) {
+                waiter.ikes.erase(notice.ike);
+                std::erase_if(waiter.children, [&](const auto& child) { return child.second == notice.ike; });
+            }
+            if (waiter.ikes.empty() && waiter.children.empty()) ended.emplace_back(waiter.ticket, Result<void>{});
+            continue;
+        }
+        const bool concerns = fits(waiter.ike_name, notice.ike_name) && fits(notice.child_name, waiter.child_name);
+        if (!concerns) continue;
+        const bool up = waiter.child_name.empty() ? notice.kind == Kind::ike_up
+                                                  : notice.kind == Kind::child_up && !notice.child_name.empty();
+        if (up) ended.emplace_back(waiter.ticket, Result<void>{});
+        if (ends_attempt(notice.kind)) ended.emplace_back(waiter.ticket, fail(ErrorCode::io, notice.text));
+    }
+    for (auto& [ticket, result] : ended) finish(ticket, std::move(result));
 }
 
 }  // namespace sluice::control

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SA pairs with keys by hand: the same suite said to the daemon (TOML), to a Linux kernel (`ip xfrm`) and to scapy."""
+import socket
+from dataclasses import dataclass
+
+import warnings
+
+warnings.filterwarnings("ignore")  # scapy and cryptography of Debian 12 disagree about retired ciphers
+from scapy.config import conf  # noqa: E402
+from scapy.layers.inet import IP, UDP  # noqa: E402
+from scapy.layers.inet6 import IPv6  # noqa: E402
+from scapy.layers.ipsec import ESP, SecurityAssociation  # noqa: E402
+from scapy.packet import raw  # noqa: E402
+
+conf.verb = 0
+
+
+@dataclass(frozen=True)
+class Suite:
+    """proposal: as the configuration says it. encr_bytes: key with its salt. The rest: what kernel and scapy call it."""
+
+    proposal: str
+    encr_bytes: int
+    integ_bytes: int
+    kernel: str
+    scapy_encr: str
+    scapy_integ: str = None
+    aead: bool = True
+
+
+SUITES = [
+    Suite("aes128gcm16", 20, 0, "aead 'rfc4106(gcm(aes))' {encr} 128", "AES-GCM"),
+    Suite("aes256gcm16", 36, 0, "aead 'rfc4106(gcm(aes))' {encr} 128", "AES-GCM"),
+    Suite("chacha20poly1305", 36, 0, "aead 'rfc7539esp(chacha20,poly1305)' {encr} 128", "CHACHA20-POLY1305"),
+    Suite("aes128-sha256", 16, 32, "enc 'cbc(aes)' {encr} auth-trunc 'hmac(sha256)' {integ} 128", "AES-CBC", "SHA2-256-128", False),
+    Suite("aes256-sha256", 32, 32, "enc 'cbc(aes)' {encr} auth-trunc 'hmac(sha256)' {integ} 128", "AES-CBC", "SHA2-256-128", False),
+    Suite("null-sha256", 0, 32, "enc 'ecb(cipher_null)' '' auth-trunc 'hmac(sha256)' {integ} 128", "NULL", "SHA2-256-128", False),
+]
+
+
+def key(size, salt):
+    """A key that is not symmetric under any swap of bytes, different for every `salt`."""
+    return bytes((salt * 37 + i * 5 + 1) & 0xFF for i in range(size))
+
+
+@dataclass(frozen=True)
+class StaticPair:
+    """One SA pair between the daemon (`near`) and a peer (`far`). spi_in and spi_out are the daemon's view."""
+
+    suite: Suite
+    near: str
+    far: str
+    near_ts: str
+    far_ts: str
+    esn: bool = False
+    encap: bool = False
+    spi_in: int = 0x1001
+    spi_out: int = 0x2002
+    replay_window: int = 64
+
+    def keys(self, spi):
+        return key(self.suite.encr_bytes, spi & 0xFF), key(self.suite.integ_bytes, (spi & 0xFF) + 0x40)
+
+    def toml(self, name="lab"):
+        """The [static.NAME] section of the daemon's configuration."""
+
+        def half(spi):
+            encr, integ = self.keys(spi)
+            parts = [f"spi = {spi:#x}"] + ([f'encr_key = "0x{encr.hex()}"'] if encr else [])
+            return "{ " + ", ".join(parts + ([f'integ_key = "0x{integ.hex()}"'] if integ else [])) + " }"
+
+        proposal = self.suite.proposal + ("-esn" if self.esn else "")
+        return f"""[static.{name}]
+local = "{self.near}"
+remote = "{self.far}"
+local_ts = ["{self.near_ts}"]
+remote_ts = ["{self.far_ts}"]
+esp_proposal = "{proposal}"
+encap = {str(self.encap).lower()}
+replay_window = {self.replay_window}
+in = {half(self.spi_in)}
+out = {half(self.spi_out)}
+"""
+
+    def kernel(self):
+        """The far side's `ip xfrm` commands, joined by &&."""
+
+        def state(src, dst, spi, selector):
+            encr, integ = (f"0x{k.hex()}" for k in self.keys(spi))
+            extra = "flag esn replay-window 64" if self.esn else "replay-window 64"
+            extra += " encap espinudp 4500 4500 0.0.0.0" if self.encap else ""
+            return (f"ip xfrm state add src {src} dst {dst} proto esp spi {spi:#x} reqid 7 mode tunnel "
+                    f"{self.suite.kernel.format(encr=encr, integ=integ)} {extra}{selector}")
+
+        def policy(direction, src_ts, dst_ts, src, dst):
+            return f"ip xfrm policy add dir {direction} src {src_ts} dst {dst_ts} tmpl src {src} dst {dst} proto esp reqid 7 mode tunnel"
+
+        both = f" sel src {self.near_ts} dst {self.far_ts}"
+        return " && ".join([state(self.far, self.near, self.spi_in, ""), state(self.near, self.far, self.spi_out, both),
+                            policy("in", self.near_ts, self.far_ts, self.near, self.far),
+                            policy("fwd", self.near_ts, self.far_ts, self.near, self.far),
+                            policy("out", self.far_ts, self.near_ts, self.far, self.near)])
+
+
+class ScapyPeer:
+    """The far side of a StaticPair, in a namespace that has its address: seals and opens with scapy's own codec."""
+
+    def __init__(self, space, pair, first_seq=1, port=4500):
+        self.pair = pair
+        self.v6 = ":" in pair.far
+        family = socket.AF_INET6 if self.v6 else socket.AF_INET
+        kind = (socket.SOCK_DGRAM, socket.IPPROTO_UDP) if pair.encap else (socket.SOCK_RAW, socket.IPPROTO_ESP)
+        self.socket = space.call(socket.socket, family, *kind)
+        self.socket.bind((pair.far, port if pair.encap else 0))
+        self.out = self._association(pair.spi_in, pair.far, pair.near, first_seq)
+        self.back = self._association(pair.spi_out, pair.near, pair.far, 1)
+
+    def _association(self, spi, src, dst, first_seq):
+        suite = self.pair.suite
+        encr, integ = self.pair.keys(spi)
+        header = IPv6(src=src, dst=dst) if self.v6 else IP(src=src, dst=dst)
+        words = {"crypt_algo": suite.scapy_encr, "crypt_key": encr or None}
+        if suite.scapy_integ:
+            words.update(auth_algo=suite.scapy_integ, auth_key=integ)
+        if self.pair.esn:
+            if not suite.aead:
+                raise ValueError("scapy leaves the high half of the sequence number out of a separate MAC")
+            words.update(esn_en=True, esn=first_seq >> 32)
+        return SecurityAssociation(ESP, spi=spi, seq_num=first_seq & 0xFFFFFFFF, tunnel_header=header, **words)
+
+    def seal(self, packet):
+        """The ESP packet (without the outer header) that carries `packet`."""
+        return raw(self.out.encrypt(packet)[ESP])
+
+    def send(self, packet):
+        self.send_esp(self.seal(packet))
+
+    def send_esp(self, esp):
+        self.socket.sendto(esp, (self.pair.near, 4500 if self.pair.encap else 0))
+
+    def receive(self, timeout=2):
+        """The next inner packet from the daemon, ICV verified; None when nothing came."""
+        self.socket.settimeout(timeout)
+        try:
+            data = self.socket.recv(65535)
+        except socket.timeout:
+            return None
+        return self.open(data)
+
+    def open(self, data):
+        if not self.pair.encap and not self.v6:
+            data = data[(data[0] & 15) * 4:]
+        outer = IPv6(src=self.pair.near, dst=self.pair.far, nh=50) if self.v6 else IP(src=self.pair.near, dst=self.pair.far, proto=50)
+        return self.back.decrypt(outer.__class__(raw(outer / ESP(data))))
+
+    def close(self):
+        self.socket.close()
+
+
+__all__ = ["SUITES", "ScapyPeer", "StaticPair", "Suite", "UDP", "key"]

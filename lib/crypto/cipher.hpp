@@ -24,10 +24,12 @@ std::size_t cipher_block_size(const CipherKeys& keys);
 
 // Encrypts text in place and writes the ICV. aad is what stands before the IV on the wire and is authenticated; for
 // encrypt-then-MAC the MAC covers aad | iv | ciphertext | mac_tail, where mac_tail is ESP's ESN high half or empty.
-// For an AEAD mac_tail must be empty. Sizes are the caller's duty and asserted.
+// For an AEAD mac_tail must be empty. A transform that is not implemented, or a key, IV, text or ICV of another size
+// than the transforms ask for is an error, and nothing is written: sizes may come from the peer.
 Result<void> cipher_seal(const CipherKeys& keys, Bytes aad, Bytes iv, MutBytes text, MutBytes icv, Bytes mac_tail = {});
 
-// Checks the ICV (in constant time), then decrypts in place. On failure text holds no plaintext.
+// Checks the ICV (in constant time), then decrypts in place. Where the ICV is wrong the error is ErrorCode::auth and
+// text is wiped: it holds neither plaintext nor ciphertext.
 Result<void> cipher_open(const CipherKeys& keys, Bytes aad, Bytes iv, MutBytes text, Bytes icv, Bytes mac_tail = {});
 
 }  // namespace sluice::crypto

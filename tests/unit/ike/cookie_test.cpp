@@ -50,7 +50,7 @@ TEST_CASE("TRAPS 6: the secret rotates, and the one before is still valid") {
     SeededRandom random(6);
     CookieSecrets cookies(random, at(0));
     const ByteVec first = cookies.make(claim(), at(59));
-    CHECK(cookies.check(claim(), first, at(60)));   // rotates here
+    CHECK(cookies.check(claim(), first, at(60)));  // rotates here
     const ByteVec second = cookies.make(claim(), at(61));
     CHECK(second != first);
     CHECK(cookies.check(claim(), first, at(119)));

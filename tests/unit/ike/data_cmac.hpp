@@ -72,7 +72,7 @@ inline const PeerRecord kPeerCmac{
     .ike =
         {
             .shared = "de0f937de7ae92b7f9015affea05ecda67be3019793c7bc7bfac33b782142eca110e88bb7faed1be93eb92f6f56359"
-                "fc",
+                      "fc",
             .skeyseed = "79a756fb488fbdb2778d7518037304cc",
             .d = "eca8618782ddd4d3f24b232fdfac7dc5",
             .ai = "",
@@ -85,7 +85,7 @@ inline const PeerRecord kPeerCmac{
     .rekeyed_ike =
         {
             .shared = "28936eb5ef111af28eefd32eb77b4f2bc5773e4a6b2217c6e24fa105bfcf66b613b3bf0443b5600f80bccca3772e89"
-                "fa",
+                      "fa",
             .skeyseed = "bd406c416b5061689bb9e1698b899075",
             .d = "d36c4029dc2d37528c4ae33b6ac010c1",
             .ai = "",
@@ -101,9 +101,9 @@ inline const PeerRecord kPeerCmac{
             .encr_i = "fbc47977ad1a71418b738aef3e196a73da6884625ceb8a86cbf7760298bf876d",
             .encr_r = "76539aba7c8eebb12abf22abf8730dab5c04cc7eee050963864504526b951a52",
             .integ_i = "c73a9870c9028ed325baafd37abaa86fdc26c81818d3d7cf6ec1167325bd0c7927f8f956ea5f7d401538a36496f30f"
-                "c61709a7a36e8b58c612f174c3f08edc2a",
+                       "c61709a7a36e8b58c612f174c3f08edc2a",
             .integ_r = "eb1dfcee647ff217a61dad47960a7f6dd9862dd82b2cafbbae564f9fc480ed9952b9744f3ecc55aff0023fdaeaaad5"
-                "cfd268b61de99dceb4e0d5ad098885f140",
+                       "cfd268b61de99dceb4e0d5ad098885f140",
         },
     .rekeyed_child =
         {
@@ -111,9 +111,9 @@ inline const PeerRecord kPeerCmac{
             .encr_i = "5e91716f09c4830fb7cd3ad635cafec45744d365e73977428a82a62fa054e683",
             .encr_r = "b834d4dd9f9e228109261ae8ac57051eef95aebe6441f8301252ba3e05c4634e",
             .integ_i = "f44559179445c4220f5d8b397bd7e785a6eb2d4f4c362096da158ec60036914c25a94aad2e5dbfa7a703cc5fa5001b"
-                "4b75bc31dab00eba9009871f7856e7ed32",
+                       "4b75bc31dab00eba9009871f7856e7ed32",
             .integ_r = "452d019f629390783eae793f22c2fab443b91cb5ffd381a3b6ba2a95398d8407137ef0561f881bbe74243c4aef80a5"
-                "fbe3556178be233e338386f2a4943ccafb",
+                       "fbe3556178be233e338386f2a4943ccafb",
         },
 };
 

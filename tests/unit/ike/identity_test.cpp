@@ -38,7 +38,8 @@ TEST_CASE("An identity is guessed from its text as swanctl does") {
 }
 
 TEST_CASE("What is no identity is refused with what was expected") {
-    for (const auto* text : {"", "@", "@#", "@#xyz", "keyid:", "ipv4:2001:db8::1", "ipv6:192.0.2.1", "ipv4:#0102", "email:#", "email:#414"}) {
+    for (const auto* text : {"", "@", "@#", "@#xyz", "keyid:", "ipv4:2001:db8::1", "ipv6:192.0.2.1", "ipv4:#0102",
+                             "email:#", "email:#414"}) {
         INFO(text);
         const auto id = Identity::parse(text);
         REQUIRE_FALSE(id.ok());
@@ -72,7 +73,8 @@ TEST_CASE("Any identity with data survives being written and read") {
         Identity id{types[random.below(types.size())], {}};
         const std::size_t size = 1 + random.below(8);
         for (std::size_t k = 0; k < size; ++k)
-            id.data.push_back(random.below(8) == 0 ? random.bytes(1)[0] : static_cast<Byte>(alphabet[random.below(alphabet.size())]));
+            id.data.push_back(random.below(8) == 0 ? random.bytes(1)[0]
+                                                   : static_cast<Byte>(alphabet[random.below(alphabet.size())]));
         const std::string text = id.to_string();
         INFO(text);
         const auto again = Identity::parse(text);

@@ -52,7 +52,9 @@ ParseFailure failure_of(const ByteVec& bytes) {
 }  // namespace
 
 TEST_CASE("A header is read from fixed bytes and written back") {
-    const ByteVec bytes = hex("a1a2a3a4a5a6a7a8b1b2b3b4b5b6b7b8002025200102030400" "00001c");
+    const ByteVec bytes =
+        hex("a1a2a3a4a5a6a7a8b1b2b3b4b5b6b7b8002025200102030400"
+            "00001c");
     const auto message = parse_message(bytes);
     REQUIRE(message);
     CHECK(message->header.initiator_spi == 0xa1a2a3a4a5a6a7a8);
@@ -102,7 +104,7 @@ TEST_CASE("TRAPS 12: payloads come in any order, and what stands once is refused
     CHECK(parse_message(wire({{40, kNonce}, {34, ke}, {33, {}}})));
     CHECK(parse_message(wire({{33, {}}, {34, ke}, {40, kNonce}})));
     const ByteVec id = {2, 0, 0, 0, 'a'};
-    const std::vector<Raw> single = {{33, {}},          {34, ke},      {35, id},           {36, id},
+    const std::vector<Raw> single = {{33, {}},           {34, ke},     {35, id},           {36, id},
                                      {39, {2, 0, 0, 0}}, {40, kNonce}, {44, {0, 0, 0, 0}}, {45, {0, 0, 0, 0}},
                                      {47, {1, 0, 0, 0}}, {48, {1}}};
     for (const Raw& raw : single) {
@@ -112,7 +114,8 @@ TEST_CASE("TRAPS 12: payloads come in any order, and what stands once is refused
         CHECK(failure == ParseFailure{ParseError::duplicate_payload, PayloadType{raw.type}});
         CHECK(failure.answer() == NotifyType::invalid_syntax);
     }
-    for (const Raw& raw : std::vector<Raw>{{37, {4, 1}}, {38, {4, 1}}, {41, {0, 0, 0x40, 0}}, {42, {1, 0, 0, 0}}, {43, {1}}})
+    for (const Raw& raw :
+         std::vector<Raw>{{37, {4, 1}}, {38, {4, 1}}, {41, {0, 0, 0x40, 0}}, {42, {1, 0, 0, 0}}, {43, {1}}})
         CHECK(parse_message(wire({raw, raw})));
 }
 
@@ -132,7 +135,8 @@ TEST_CASE("TRAPS 14: no payload length is trusted") {
         return bytes;
     };
     REQUIRE(parse_message(with_length(7)));
-    for (const std::size_t length : {std::size_t{0}, std::size_t{3}, good.size() - kHeaderSize + 1, std::size_t{0xffff}})
+    for (const std::size_t length :
+         {std::size_t{0}, std::size_t{3}, good.size() - kHeaderSize + 1, std::size_t{0xffff}})
         CHECK(failure_of(with_length(length)).error == ParseError::payload_length);
 
     // A chain that ends before the message does, and one that ends after it.
@@ -189,7 +193,8 @@ TEST_CASE("An ID payload keeps its reserved bytes, has a type, and an address of
     REQUIRE(message);
     CHECK(message->find<IdI>()->body() == ByteVec{2, 7, 8, 9, 'm'});
     CHECK(parse_message(wire({{36, {1, 0, 0, 0, 1, 2, 3, 4}}})));
-    for (const ByteVec& body : std::vector<ByteVec>{{0, 0, 0, 0, 'm'}, {1, 0, 0, 0, 1, 2, 3}, {5, 0, 0, 0, 1, 2, 3, 4}, {2, 0, 0}})
+    for (const ByteVec& body :
+         std::vector<ByteVec>{{0, 0, 0, 0, 'm'}, {1, 0, 0, 0, 1, 2, 3}, {5, 0, 0, 0, 1, 2, 3, 4}, {2, 0, 0}})
         CHECK(failure_of(wire({{36, body}})) == ParseFailure{ParseError::body, PayloadType::id_r});
 }
 
@@ -204,9 +209,12 @@ TEST_CASE("KE, AUTH and CP that are too short for their fields are refused") {
 }
 
 TEST_CASE("A message describes itself for a log") {
-    const auto message = parse_message(wire({{33, {}}, {40, kNonce}, {41, {0, 0, 0x40, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-                                                                          0, 0, 0, 0, 0, 0}},
-                                             {41, {0, 0, 0xff, 0xff}}, {99, {}}}));
+    const auto message =
+        parse_message(wire({{33, {}},
+                            {40, kNonce},
+                            {41, {0, 0, 0x40, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}},
+                            {41, {0, 0, 0xff, 0xff}},
+                            {99, {}}}));
     REQUIRE(message);
     CHECK(to_string(*message) ==
           "IKE_SA_INIT request 7 [ SA Nonce N(NAT_DETECTION_SOURCE_IP) N(NOTIFY_65535) payload-99 ]");

@@ -32,7 +32,8 @@ crypto::CipherKeys keys_for(const Choice& choice, SeededRandom& random) {
 const Header kHeader{0x0102030405060708, 0x1112131415161718, ExchangeType::informational, true, false, 9};
 
 std::vector<Payload> some_payloads(std::size_t vendor_size) {
-    return {DeletePayload{ipsec::Protocol::esp, {Spi{0xc0ffee01}}}, OpaquePayload{PayloadType::vendor, ByteVec(vendor_size, 3)}};
+    return {DeletePayload{ipsec::Protocol::esp, {Spi{0xc0ffee01}}},
+            OpaquePayload{PayloadType::vendor, ByteVec(vendor_size, 3)}};
 }
 
 // An SK message around text as it is, padding included: what seal() would never make.
@@ -142,7 +143,9 @@ TEST_CASE("Payloads before SK are authenticated and do not count as protected") 
     ByteWriter out;
     const std::size_t sk = kGenericHeaderSize + iv.size() + text.size() + mac.size();
     write_header(out, kHeader, PayloadType::del, kHeaderSize + 8 + sk);
-    out.raw(hex("2e000008" "01000000"));  // DELETE of the IKE SA, in clear
+    out.raw(
+        hex("2e000008"
+            "01000000"));  // DELETE of the IKE SA, in clear
     out.u16(0);
     out.u16(static_cast<std::uint16_t>(sk));
     REQUIRE(crypto::cipher_seal(keys, out.view(), iv, text, mac).ok());

@@ -28,7 +28,9 @@ class MessageMaker {
         if (coin()) message.payloads.emplace_back(TsR{selectors()});
         if (coin()) message.payloads.emplace_back(cp());
         for (std::size_t n = random_.below(5); n > 0; --n) message.payloads.emplace_back(repeatable());
-        if (coin()) message.payloads.emplace_back(SkPayload{coin() ? PayloadType::sk : PayloadType::skf, PayloadType{u8()}, some(0, 99)});
+        if (coin())
+            message.payloads.emplace_back(
+                SkPayload{coin() ? PayloadType::sk : PayloadType::skf, PayloadType{u8()}, some(0, 99)});
         return message;
     }
     SeededRandom& random() { return random_; }
@@ -45,7 +47,8 @@ class MessageMaker {
         for (std::size_t n = random_.below(4); n > 0; --n) {
             const bool of_ike = coin();
             const std::size_t spi = !of_ike ? 4 : exchange_ == ExchangeType::ike_sa_init ? 0 : 8;
-            ipsec::Proposal proposal{u8(), of_ike ? ipsec::Protocol::ike : ipsec::Protocol::esp, random_.bytes(spi), {}};
+            ipsec::Proposal proposal{
+                u8(), of_ike ? ipsec::Protocol::ike : ipsec::Protocol::esp, random_.bytes(spi), {}};
             for (std::size_t t = random_.below(9); t > 0; --t)
                 proposal.transforms.push_back({ipsec::TransformType{u8()}, u16(), coin() ? u16() : std::uint16_t{0}});
             made.proposals.push_back(std::move(proposal));
@@ -79,10 +82,15 @@ class MessageMaker {
     }
     Payload repeatable() {
         switch (random_.below(4)) {
-            case 0: return NotifyPayload{NotifyType{static_cast<std::uint16_t>(40000 + random_.below(1000))}, ipsec::Protocol::esp, random_.bytes(4), some(0, 40)};
-            case 1: return NotifyPayload{NotifyType::cookie, ipsec::Protocol::none, {}, some(1, 64)};
-            case 2: return DeletePayload{ipsec::Protocol::esp, std::vector<Spi>(random_.below(6), Spi{0x01020304})};
-            default: return OpaquePayload{coin() ? PayloadType::vendor : PayloadType{222}, some(0, 50)};
+            case 0:
+                return NotifyPayload{NotifyType{static_cast<std::uint16_t>(40000 + random_.below(1000))},
+                                     ipsec::Protocol::esp, random_.bytes(4), some(0, 40)};
+            case 1:
+                return NotifyPayload{NotifyType::cookie, ipsec::Protocol::none, {}, some(1, 64)};
+            case 2:
+                return DeletePayload{ipsec::Protocol::esp, std::vector<Spi>(random_.below(6), Spi{0x01020304})};
+            default:
+                return OpaquePayload{coin() ? PayloadType::vendor : PayloadType{222}, some(0, 50)};
         }
     }
     SeededRandom random_;

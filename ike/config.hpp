@@ -96,6 +96,7 @@ struct EngineConfig {
     unsigned half_open_limit = 4096;                // beyond it IKE_SA_INIT is dropped
     unsigned half_open_limit_ip = 64;               // a large NAT must not lock itself out (TRAPS 23)
     Duration keepalive = std::chrono::seconds(20);  // 0xFF from behind NAT
+    std::uint16_t port_nat_t = 4500;                // where our end speaks from once a NAT is found
     bool key_log = false;                           // debug only: KeyLogged actions carry SK_* and ESP keys
 };
 

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/duplicates.hpp"
+
+#include <algorithm>
+
+#include "ike/auth_exchange.hpp"
+#include "ike/exchange.hpp"
+
+namespace sluice::ike {
+namespace {
+
+bool same_peer(const IkeSa& a, const IkeSa& b) {
+    return a.local_id == b.local_id && identity_matches(a.remote_id, b.remote_id);
+}
+
+bool same_child(const Child& a, const Child& b) {
+    return a.sa.name == b.sa.name && a.sa.local_ts == b.sa.local_ts && a.sa.remote_ts == b.sa.remote_ts;
+}
+
+bool has_all_children_of(const IkeSa& rich, const IkeSa& poor) {
+    return std::all_of(poor.children.begin(), poor.children.end(), [&](const Child& child) {
+        return std::any_of(rich.children.begin(), rich.children.end(), [&](const Child& other) {
+            return other.state == ChildState::installed && same_child(child, other);
+        });
+    });
+}
+
+bool deleting_ike(const IkeSa& sa) {
+    return std::any_of(sa.queue.begin(), sa.queue.end(),
+                       [](const Task& task) { return task.kind == TaskKind::delete_ike; });
+}
+
+bool candidate(const IkeSa& sa) { return sa.usable() && !sa.superseded && !sa.children.empty() && !deleting_ike(sa); }
+
+// Deletes the loser if it is ours to delete; what waited in it goes to the one that stays.
+void settle(EngineState& engine, IkeSa& a, IkeSa& b) {
+    IkeSa& loser = a.low_nonce < b.low_nonce ? a : b;
+    IkeSa& winner = &loser == &a ? b : a;
+    if (!loser.initiator || !has_all_children_of(winner, loser)) return;
+    for (Task& task : loser.queue)
+        if (task.kind == TaskKind::create_child) enqueue(engine, winner, std::move(task));
+    loser.queue.clear();
+    enqueue(engine, loser, {.kind = TaskKind::delete_ike});
+    ++engine.counters.duplicates_closed;
+}
+
+void settle_children(EngineState& engine, IkeSa& sa, Child& a, Child& b) {
+    Child& loser = a.low_nonce < b.low_nonce ? a : b;
+    if (!loser.initiated) return;
+    loser.state = ChildState::deleting;
+    enqueue(engine, sa, {.kind = TaskKind::delete_child, .spis = {loser.sa.inbound.spi}});
+    ++engine.counters.duplicates_closed;
+}
+
+}  // namespace
+
+bool has_sibling(EngineState& engine, const IkeSa& sa) {
+    bool found = false;
+    engine.table.for_each([&](const IkeSa& other) {
+        if (&other == &sa || !other.usable() || other.local_id != sa.local_id) return;
+        if (identity_matches(sa.connection->remote.id, other.remote_id)) found = true;
+    });
+    return found;
+}
+
+void close_duplicates(EngineState& engine, IkeSa& sa) {
+    for (std::size_t i = 0; i < sa.children.size(); ++i)
+        for (std::size_t k = i + 1; k < sa.children.size(); ++k) {
+            Child& a = sa.children[i];
+            Child& b = sa.children[k];
+            if (a.state == ChildState::installed && b.state == ChildState::installed && a.initiated != b.initiated &&
+                same_child(a, b))
+                settle_children(engine, sa, a, b);
+        }
+    if (!candidate(sa)) return;
+    engine.table.for_each([&](IkeSa& other) {
+        if (&other == &sa || !candidate(other) || !candidate(sa) || other.initiator == sa.initiator) return;
+        if (other.connection->name == sa.connection->name && same_peer(sa, other)) settle(engine, sa, other);
+    });
+}
+
+void close_forgotten(EngineState& engine, const IkeSa& fresh) {
+    engine.table.for_each([&](IkeSa& other) {
+        if (&other == &fresh || !other.usable() || !same_peer(other, fresh)) return;
+        if (other.established >= fresh.created) return;
+        close_sa(engine, other, CloseReason::local,
+                 describe_peer(other) + " began anew (INITIAL_CONTACT), its older IKE SA is closed");
+    });
+}
+
+}  // namespace sluice::ike

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/exchange.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <cmath>
+
+#include "lib/crypto/prf.hpp"
+
+namespace sluice::ike {
+namespace {
+
+Duration retransmit_delay(const EngineConfig& config, unsigned repeats) {
+    const double scale = std::pow(config.retransmit_factor, repeats);
+    return Duration(static_cast<std::int64_t>(static_cast<double>(config.retransmit_base.count()) * scale));
+}
+
+void begin(EngineState& engine, IkeSa& sa, Request request) {
+    request.next = engine.now + retransmit_delay(engine.config, 0);
+    sa.request = std::move(request);
+    send_bytes(engine, sa, sa.path, sa.request->bytes);
+    touch(engine, sa);
+}
+
+void forget_job(EngineState& engine, const DhWait& wait) { engine.jobs.erase(wait.job); }
+
+bool comes_back(const ChildConfig* child, CloseReason reason) {
+    if (!child) return false;
+    if (reason == CloseReason::peer_deleted) return child->close_action == CloseAction::start;
+    return reason == CloseReason::unreachable && child->dpd_action == DpdAction::restart;
+}
+
+void drop_offer(EngineState& engine, const Task& task) {
+    if (task.offer.spi.value != 0) release_spi(engine, task.offer.spi);
+}
+
+}  // namespace
+
+void send_bytes(EngineState& engine, IkeSa& sa, const Path& path, const ByteVec& bytes) {
+    engine.out.push_back(Send{path.local, path.remote, bytes, path.marker});
+    sa.last_sent = engine.now;
+}
+
+ByteVec seal_message(EngineState& engine, const IkeSa& sa, const Header& header, std::span<const Payload> payloads) {
+    const crypto::CipherKeys& keys = sa.own_keys();
+    ByteVec iv;
+    if (needs_random_iv(keys.encr))
+        iv = random_bytes(engine, crypto::cipher_iv_size(keys));
+    else
+        iv = to_vec(counter_iv(engine.config.node, engine.config.incarnation, engine.iv_counter++));
+    Result<ByteVec> sealed = seal(header, payloads, keys, iv);
+    assert(sealed);  // the keys were checked when the suite was chosen
+    return *std::move(sealed);
+}
+
+NotifyPayload make_notify(NotifyType type, ByteVec data) {
+    return {.type = type, .protocol = ipsec::Protocol::none, .spi = {}, .data = std::move(data)};
+}
+
+void begin_plain(EngineState& engine, IkeSa& sa, ByteVec bytes) {
+    begin(engine, sa, {.message_id = 0, .exchange = ExchangeType::ike_sa_init, .bytes = std::move(bytes)});
+    sa.next_id = 1;
+}
+
+void begin_request(EngineState& engine, IkeSa& sa, ExchangeType exchange, std::span<const Payload> payloads) {
+    const Header header{.initiator_spi = sa.initiator_spi(),
+                        .responder_spi = sa.responder_spi(),
+                        .exchange = exchange,
+                        .initiator = sa.initiator,
+                        .response = false,
+                        .message_id = sa.next_id};
+    ByteVec bytes = seal_message(engine, sa, header, payloads);
+    begin(engine, sa, {.message_id = sa.next_id++, .exchange = exchange, .bytes = std::move(bytes)});
+}
+
+void end_task(EngineState& engine, IkeSa& sa) {
+    if (sa.dh) forget_job(engine, *sa.dh);
+    sa.dh.reset();
+    sa.request.reset();
+    sa.active.reset();
+    touch(engine, sa);
+}
+
+void respond(EngineState& engine, IkeSa& sa, const Path& path, const Header& request,
+             std::span<const Payload> payloads) {
+    Header header = request;
+    header.initiator = sa.initiator;
+    header.response = true;
+    respond_plain(engine, sa, path, seal_message(engine, sa, header, payloads));
+}
+
+void respond_plain(EngineState& engine, IkeSa& sa, const Path& path, ByteVec bytes) {
+    sa.last_response = std::move(bytes);
+    ++sa.expected_id;
+    send_bytes(engine, sa, path, sa.last_response);
+    touch(engine, sa);
+}
+
+bool repeat_request(EngineState& engine, IkeSa& sa) {
+    if (!sa.request || sa.request->next > engine.now) return true;
+    Request& request = *sa.request;
+    if (request.answered) {
+        request.next = engine.now + engine.config.retransmit_base;
+        return true;
+    }
+    if (request.repeats >= engine.config.retransmit_tries) return false;
+    ++request.repeats;
+    ++engine.counters.retransmits;
+    request.next = engine.now + retransmit_delay(engine.config, request.repeats);
+    send_bytes(engine, sa, sa.path, request.bytes);
+    return true;
+}
+
+void enqueue(EngineState& engine, IkeSa& sa, Task task) {
+    sa.queue.push_back(std::move(task));
+    touch(engine, sa);
+}
+
+void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::string& text) {
+    if (sa.phase == Phase::closed) return;
+    touch(engine, sa);
+    for (const Child& child : sa.children) {
+        engine.out.push_back(RemoveChild{child.sa.id});
+        engine.spis.erase(child.sa.inbound.spi);
+        engine.child_owners.erase(child.sa.id);
+        ++engine.counters.child_removed;
+        child_notice(engine, sa, child.sa, NoticeKind::child_down, text);
+        if (child.state == ChildState::installed && comes_back(find_child(*sa.connection, child.sa.name), reason))
+            sa.restart.push_back(child.sa.name);
+    }
+    if (sa.active) drop_offer(engine, *sa.active);
+    if (sa.persistent && sa.active && !sa.active->offer.child.empty() && reason == CloseReason::unreachable)
+        sa.restart.push_back(sa.active->offer.child);
+    for (const Task& task : sa.queue) drop_offer(engine, task);
+    if (sa.served) forget_job(engine, sa.served->dh);
+    end_task(engine, sa);
+    sa.queue.clear();
+    sa.served.reset();
+    sa.children.clear();
+    if (!sa.half_open()) {
+        notice(engine, sa, NoticeKind::ike_down, text);
+        ++engine.counters.ike_closed;
+    }
+    engine.table.set_phase(sa, Phase::closed);
+    sa.keys = {};
+    sa.handshake = {};
+    sa.expires = sa.last_response.empty() ? engine.now : engine.now + kLinger;
+    if (!sa.restart.empty()) sa.restart_at = engine.now + jittered(engine, kRetryDelay, 50);
+}
+
+}  // namespace sluice::ike

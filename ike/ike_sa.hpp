@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ike/config.hpp"
+#include "ike/keymat.hpp"
+#include "ike/message.hpp"
+#include "lib/crypto/dh.hpp"
+#include "lib/ipsec/child_sa.hpp"
+#include "lib/ipsec/proposal.hpp"
+
+namespace sluice::ike {
+
+// Everything here is a value and describe() in save.cpp writes and reads all of it: a field added here is added there.
+// Instant{} means "never" in every field.
+
+// Where a message came from, and so where its answer goes.
+struct Path {
+    net::Endpoint local;
+    net::Endpoint remote;
+    bool marker = false;  // the non-ESP marker stands before the message on the wire
+    friend bool operator==(const Path&, const Path&) = default;
+};
+
+enum class Phase : std::uint8_t {
+    init,         // IKE_SA_INIT under way: no keys yet
+    auth,         // keys are there, nobody is authenticated
+    established,  // both are
+    deleting,     // our DELETE of the IKE SA is out
+    closed,       // gone but for its last response, which a peer may still ask for again (TRAPS 1)
+};
+
+// Arithmetic that is under way on a helper thread. job 0 stands for "to be started": after a restore.
+struct DhWait {
+    std::uint64_t job = 0;
+    crypto::Group group = crypto::Group::none;
+    SecretBytes private_key;
+    ByteVec peer_public;
+};
+
+// Our side of a key exchange. A group that was tried is not tried again, which bounds INVALID_KE_PAYLOAD (TRAPS 5).
+struct KeyExchange {
+    crypto::Group group = crypto::Group::none;
+    SecretBytes private_key;
+    ByteVec public_value;
+    ByteVec peer_public;
+    std::vector<crypto::Group> tried;
+};
+
+// What IKE_SA_INIT leaves for IKE_AUTH, and what the initiator has learned on the way there. Emptied once established.
+struct Handshake {
+    ByteVec nonce_i;
+    ByteVec nonce_r;
+    ByteVec request;   // RealMessage1 as last sent, cookie and all (TRAPS 7)
+    ByteVec response;  // RealMessage2
+    KeyExchange ke;
+    ByteVec cookie;
+    std::uint8_t restarts = 0;  // COOKIE and INVALID_KE_PAYLOAD together
+    ipsec::Suite suite;         // of the answer, while the shared secret is computed
+    std::string refusal;        // the last unprotected refusal: told when time has run out (TRAPS 4)
+};
+
+// A child that this end offers: in IKE_AUTH (no key exchange) or in CREATE_CHILD_SA.
+struct ChildOffer {
+    std::string child;                            // its name in the configuration
+    std::optional<ipsec::PacketSelector> packet;  // what triggered it
+    bool single_pair = false;                     // the peer wants the trigger packet's selectors alone
+    Spi spi;                                      // our inbound one, reserved; 0 while nothing was offered
+    ipsec::Proposals proposals;                   // as sent
+    ipsec::TrafficSelectors local_ts;
+    ipsec::TrafficSelectors remote_ts;
+    ByteVec nonce;
+    KeyExchange ke;
+    std::uint8_t retries = 0;
+    // From the answer, while the shared secret is computed.
+    ByteVec peer_nonce;
+    ipsec::Suite suite;
+    Spi peer_spi;
+    ipsec::TrafficSelectors answer_local_ts;
+    ipsec::TrafficSelectors answer_remote_ts;
+};
+
+// An exchange that this end begins. One runs at a time (window 1), the others queue.
+enum class TaskKind : std::uint8_t {
+    init,          // IKE_SA_INIT
+    auth,          // IKE_AUTH, with the first child
+    create_child,  // CREATE_CHILD_SA for a new child
+    delete_child,  // INFORMATIONAL
+    delete_ike,
+    refuse_auth,  // N(AUTHENTICATION_FAILED) after the peer's AUTH did not verify (RFC 7296 2.21.2)
+    liveness,     // empty INFORMATIONAL (TRAPS 22)
+};
+struct Task {
+    TaskKind kind = TaskKind::liveness;
+    ChildOffer offer;       // init, auth, create_child
+    std::vector<Spi> spis;  // delete_child: our inbound ones
+    Instant not_before;
+};
+
+// The request that waits for its response. The same bytes are sent again until it comes.
+struct Request {
+    std::uint32_t message_id = 0;
+    ExchangeType exchange = ExchangeType::ike_sa_init;
+    ByteVec bytes;
+    unsigned repeats = 0;
+    bool answered = false;  // a response was accepted and its arithmetic runs: nothing is sent again
+    Instant next;           // when the next repetition or the end is due
+};
+
+// A peer's request whose answer waits for arithmetic. The bytes are worked through again when it is done, so nothing
+// half-made is kept.
+struct Served {
+    ByteVec bytes;
+    Path path;
+    DhWait dh;
+};
+
+enum class ChildState : std::uint8_t { installed, rekeyed, deleting };
+struct Child {
+    ipsec::ChildSa sa;
+    ChildState state = ChildState::installed;
+    bool initiated = false;  // by this end
+    ByteVec low_nonce;       // the lower of its exchange's nonces: decides between duplicates (TRAPS 20)
+    ChildSaId replaces;      // the child that it rekeyed
+    Instant installed;
+    Instant expires;  // hard lifetime
+};
+
+struct IkeSa {
+    IkeSaId id;
+    std::shared_ptr<const ConnectionConfig> connection;
+    Phase phase = Phase::init;
+    bool initiator = false;   // the original initiator: the I flag of all it sends
+    bool superseded = false;  // the peer rekeyed it: it only waits to be deleted
+    bool persistent = false;  // was brought back by an action: goes on trying until it is up
+    std::uint64_t local_spi = 0;
+    std::uint64_t remote_spi = 0;
+    Path path;
+    bool nat_local = false;   // this end is behind a NAT
+    bool nat_remote = false;  // the peer is
+    ipsec::Suite suite;
+    IkeKeys keys;
+    Identity local_id;
+    Identity remote_id;
+    ByteVec low_nonce;  // as Child's
+    Handshake handshake;
+    ByteVec request_hash;  // responder: SHA-256 of the IKE_SA_INIT request, by which a repeated one is known
+
+    // What we begin.
+    std::uint32_t next_id = 0;
+    std::optional<Task> active;
+    std::optional<Request> request;
+    std::optional<DhWait> dh;  // of the active task
+    std::deque<Task> queue;
+
+    // What the peer begins.
+    std::uint32_t expected_id = 0;
+    ByteVec last_response;      // to expected_id - 1
+    ByteVec last_request_hash;  // SHA-256 of what it answers: a repeated request has the same bytes (RFC 7296 2.1)
+    std::optional<Served> served;
+
+    std::vector<Child> children;
+
+    Instant created;
+    Instant established;
+    Instant expires;     // half-open timeout, hard lifetime, or the end of closed
+    Instant last_heard;  // authenticated inbound traffic
+    Instant next_check;  // liveness
+    Instant last_sent;   // keepalives from behind NAT
+    Instant restart_at;  // closed: when to initiate again, children in restart
+    std::vector<std::string> restart;
+
+    // RFC 7296 2.2: SPIs in the order of the wire.
+    std::uint64_t initiator_spi() const { return initiator ? local_spi : remote_spi; }
+    std::uint64_t responder_spi() const { return initiator ? remote_spi : local_spi; }
+    const crypto::CipherKeys& own_keys() const { return initiator ? keys.initiator : keys.responder; }
+    const crypto::CipherKeys& peer_keys() const { return initiator ? keys.responder : keys.initiator; }
+    bool encapsulated() const { return nat_local || nat_remote || connection->encap; }
+    bool half_open() const { return !initiator && (phase == Phase::init || phase == Phase::auth); }
+    bool usable() const { return phase == Phase::established; }
+};
+
+}  // namespace sluice::ike

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ike/informational.hpp"
+
+#include <algorithm>
+
+#include "ike/child.hpp"
+
+namespace sluice::ike {
+namespace {
+
+void send_informational(EngineState& engine, IkeSa& sa, const std::vector<Payload>& payloads) {
+    begin_request(engine, sa, ExchangeType::informational, payloads);
+}
+
+std::string deleted_text(const IkeSa& sa, const std::string& what) {
+    return what + " of connection '" + sa.connection->name + "' was deleted by " + describe_peer(sa);
+}
+
+// close_action = start: the child that the peer deleted is made again after a moment.
+void bring_back(EngineState& engine, IkeSa& sa, const std::string& name) {
+    const ChildConfig* child = find_child(*sa.connection, name);
+    if (!child || child->close_action != CloseAction::start || !sa.usable() || sa.superseded) return;
+    enqueue(engine, sa,
+            {.kind = TaskKind::create_child,
+             .offer = {.child = name},
+             .not_before = engine.now + jittered(engine, kRetryDelay, 50)});
+}
+
+// The child that replaces one may carry outbound traffic at the latest now (TRAPS 17).
+void promote(EngineState& engine, IkeSa& sa, ChildSaId old) {
+    for (Child& child : sa.children) {
+        if (child.replaces != old) continue;
+        if (!child.sa.outbound_ready) engine.out.push_back(EnableOutbound{child.sa.id});
+        child.sa.outbound_ready = true;
+        child.replaces = {};
+    }
+}
+
+// One of the peer's inbound SPIs. Gives our half of the pair where it is to stand in the answer: not when both ends
+// delete at once (RFC 7296 2.25.1), nor for an SPI that we do not know.
+std::optional<Spi> delete_pair(EngineState& engine, IkeSa& sa, Spi peer_inbound) {
+    const Child* child = find_child_by_outbound(sa, peer_inbound);
+    if (!child) return std::nullopt;
+    const Spi ours = child->sa.inbound.spi;
+    const bool crossing = child->state == ChildState::deleting;
+    const bool replaced = child->state == ChildState::rekeyed;
+    const std::string name = child->sa.name;
+    const ChildSaId id = child->sa.id;
+    promote(engine, sa, id);
+    remove_child(engine, sa, id,
+                 replaced ? "child '" + name + "' was rekeyed by " + describe_peer(sa)
+                          : deleted_text(sa, "child '" + name + "'"));
+    if (!replaced && !crossing) bring_back(engine, sa, name);
+    return crossing ? std::nullopt : std::optional(ours);
+}
+
+}  // namespace
+
+void begin_delete_child(EngineState& engine, IkeSa& sa) {
+    for (const Spi spi : sa.active->spis)
+        if (Child* child = find_child_by_inbound(sa, spi)) child->state = ChildState::deleting;
+    send_informational(engine, sa, {DeletePayload{ipsec::Protocol::esp, sa.active->spis}});
+}
+
+void begin_delete_ike(EngineState& engine, IkeSa& sa) {
+    engine.table.set_phase(sa, Phase::deleting);
+    for (Child& child : sa.children) child.state = ChildState::deleting;
+    send_informational(engine, sa, {DeletePayload{ipsec::Protocol::ike, {}}});
+}
+
+void begin_refuse_auth(EngineState& engine, IkeSa& sa) {
+    send_informational(engine, sa, {make_notify(NotifyType::authentication_failed)});
+}
+
+void begin_liveness(EngineState& engine, IkeSa& sa) {
+    ++engine.counters.liveness_checks;
+    send_informational(engine, sa, {});
+}
+
+void informational_response(EngineState& engine, IkeSa& sa, const Message&) {
+    const Task task = std::move(*sa.active);
+    end_task(engine, sa);
+    switch (task.kind) {
+        case TaskKind::delete_child:
+            for (const Spi spi : task.spis)
+                if (const Child* child = find_child_by_inbound(sa, spi))
+                    remove_child(
+                        engine, sa, child->sa.id,
+                        "child '" + child->sa.name + "' of connection '" + sa.connection->name + "' is deleted");
+            return;
+        case TaskKind::delete_ike:
+            return close_sa(
+                engine, sa, CloseReason::local,
+                "IKE SA of connection '" + sa.connection->name + "' with " + describe_peer(sa) + " is deleted");
+        case TaskKind::refuse_auth:
+            return close_sa(engine, sa, CloseReason::failed,
+                            describe_peer(sa) + " was told that it is not authenticated");
+        default:
+            return;  // a check of life: the response was all that it wanted
+    }
+}
+
+void informational_request(EngineState& engine, IkeSa& sa, const Message& message, const Path& path) {
+    const std::vector<const DeletePayload*> deletes = message.deletes();
+    const bool whole = std::any_of(deletes.begin(), deletes.end(), [](const DeletePayload* payload) {
+        return payload->protocol == ipsec::Protocol::ike;
+    });
+    if (whole) {
+        respond(engine, sa, path, message.header, {});
+        return close_sa(engine, sa, CloseReason::peer_deleted, deleted_text(sa, "the IKE SA"));
+    }
+    if (message.notify(NotifyType::authentication_failed)) {
+        respond(engine, sa, path, message.header, {});
+        ++engine.counters.authentication_failures;
+        const std::string text = describe_peer(sa) + " does not accept our authentication as '" +
+                                 sa.local_id.to_string() + "' in connection '" + sa.connection->name +
+                                 "' (AUTHENTICATION_FAILED): the shared keys differ";
+        notice(engine, sa, NoticeKind::authentication_failed, text);
+        return close_sa(engine, sa, CloseReason::failed, text);
+    }
+    DeletePayload answer{.protocol = ipsec::Protocol::esp};
+    for (const DeletePayload* payload : deletes)
+        if (payload->protocol == ipsec::Protocol::esp)
+            for (const Spi spi : payload->spis)
+                if (const auto ours = delete_pair(engine, sa, spi)) answer.spis.push_back(*ours);
+    std::vector<Payload> payloads;
+    if (!answer.spis.empty()) payloads.push_back(std::move(answer));
+    respond(engine, sa, path, message.header, payloads);
+}
+
+}  // namespace sluice::ike

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <set>
 
 #include "lib/crypto/algorithms.hpp"
 
@@ -156,6 +157,12 @@ void add_auth(Message& out, std::string name, const ike::AuthConfig& auth) {
     if (!auth.id.is_any()) section.add("id", auth.id.to_string());
 }
 
+void add_shunts(Message& children, const Config& config, const std::string& connection) {
+    for (const ShuntConfig& shunt : config.shunts) {
+        if (shunt.connection == connection) children.add_section(shunt.child, shunt_message(shunt));
+    }
+}
+
 Message connection_message(const Config& config, const ike::ConnectionConfig& connection) {
     Message event;
     Message& out = event.add_section(connection.name);
@@ -169,9 +176,17 @@ Message connection_message(const Config& config, const ike::ConnectionConfig& co
     for (const ike::ChildConfig& child : connection.children) {
         children.add_section(child.name, child_config_message(child));
     }
-    for (const ShuntConfig& shunt : config.shunts) {
-        if (shunt.connection == connection.name) children.add_section(shunt.child, shunt_message(shunt));
-    }
+    add_shunts(children, config, connection.name);
+    return event;
+}
+
+// A connection that holds pass and drop policies alone: the engine has none of that name.
+Message shunts_message(const Config& config, const std::string& connection) {
+    Message event;
+    Message& out = event.add_section(connection);
+    out.add_list("local_addrs", {"%any"}).add_list("remote_addrs", {"%any"}).add("version", "IKEv2");
+    out.add("reauth_time", 0).add("rekey_time", 0);
+    add_shunts(out.add_section("children"), config, connection);
     return event;
 }
 
@@ -260,8 +275,14 @@ std::vector<Message> list_sas(SaListing listing, const SaFilter& filter) {
 
 std::vector<Message> list_conns(const Config& config, std::string_view ike) {
     std::vector<Message> out;
+    std::set<std::string, std::less<>> shown;
     for (const auto& connection : config.connections) {
+        shown.insert(connection.name);
         if (ike.empty() || ike == connection.name) out.push_back(connection_message(config, connection));
+    }
+    for (const auto& shunt : config.shunts) {
+        const bool wanted = ike.empty() || ike == shunt.connection;
+        if (wanted && shown.insert(shunt.connection).second) out.push_back(shunts_message(config, shunt.connection));
     }
     return out;
 }

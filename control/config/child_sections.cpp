@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/config/child_sections.hpp"
+
+#include <algorithm>
+
+namespace sluice::control {
+namespace {
+
+using ike::ChildConfig;
+using ike::CloseAction;
+using ike::DpdAction;
+using ike::StartAction;
+
+constexpr LaterKey kLaterChild[] = {
+    {"ah_proposals", "AH"},
+    {"sha256_96", "HMAC-SHA2-256 with 96 bits", "no"},
+    {"rekey_time", "rekeying child SAs on its own", "0"},
+    {"rekey_bytes", "rekeying child SAs on its own", "0"},
+    {"rekey_packets", "rekeying child SAs on its own", "0"},
+    {"rand_time", "rekeying child SAs on its own", "0"},
+    {"rand_bytes", "rekeying child SAs on its own", "0"},
+    {"rand_packets", "rekeying child SAs on its own", "0"},
+    {"updown", "scripts"},
+    {"hostaccess", "scripts", "no"},
+    {"policies", "SAs without policies", "yes"},
+    {"policies_fwd_out", "forward policies of the kernel", "no"},
+    {"ipcomp", "IPComp", "no"},
+    {"inactivity", "closing idle SAs", "0"},
+    {"reqid", "fixed request ids", "0"},
+    {"priority", "fixed priorities", "0"},
+    {"interface", "policies bound to an interface"},
+    {"mark_in*", "marks"},
+    {"mark_out*", "marks"},
+    {"set_mark_*", "marks"},
+    {"if_id_in", "XFRM interfaces", "0"},
+    {"if_id_out", "XFRM interfaces", "0"},
+    {"label*", "security labels"},
+    {"tfc_padding", "traffic flow confidentiality", "0"},
+    {"hw_offload", "offload to the NIC", "no"},
+    {"per_cpu_sas", "SAs per CPU", "no"},
+};
+
+Verdict set_mode(ChildDraft& into, const ConfigNode& value) {
+    const std::string* text = scalar_of(value);
+    if (text == nullptr) return no_scalar(value);
+    if (*text == "tunnel") {
+        into.mode = ChildMode::tunnel;
+    } else if (*text == "pass") {
+        into.mode = ChildMode::pass;
+    } else if (*text == "drop") {
+        into.mode = ChildMode::drop;
+    } else if (*text == "transport" || *text == "transport_proxy" || *text == "beet") {
+        return Complaint{"\"" + *text + "\" is not supported yet", nullptr};
+    } else {
+        return Complaint{"\"" + *text + "\" is unknown", nullptr};
+    }
+    return std::nullopt;
+}
+
+Verdict set_start_action(ChildDraft& into, const ConfigNode& value) {
+    const std::string* text = scalar_of(value);
+    if (text == nullptr) return no_scalar(value);
+    const bool both = *text == "trap|start" || *text == "start|trap";
+    if (!both && *text != "none" && *text != "trap" && *text != "start") {
+        return Complaint{"\"" + *text + "\" is unknown", nullptr};
+    }
+    into.trap = both || *text == "trap";
+    into.config.start_action = both || *text == "start" ? StartAction::start
+                               : into.trap              ? StartAction::trap
+                                                        : StartAction::none;
+    return std::nullopt;
+}
+
+constexpr Choice<CloseAction> kCloseActions[] = {{"none", CloseAction::none},
+                                                 {"clear", CloseAction::none},
+                                                 {"trap", CloseAction::trap},
+                                                 {"start", CloseAction::start}};
+constexpr Choice<DpdAction> kDpdActions[] = {{"clear", DpdAction::clear},     {"none", DpdAction::clear},
+                                             {"trap", DpdAction::trap},       {"hold", DpdAction::trap},
+                                             {"restart", DpdAction::restart}, {"start", DpdAction::restart}};
+
+template <auto Member>
+Verdict set_selectors(ChildDraft& into, const ConfigNode& value) {
+    return parse_selectors(value, into.config.*Member);
+}
+
+Verdict set_esp_proposals(ChildDraft& into, const ConfigNode& value) {
+    return parse_proposal_list(value, ipsec::Protocol::esp, into.config.esp_proposals);
+}
+
+Verdict set_replay_window(ChildDraft& into, const ConfigNode& value) {
+    return parse_replay_window(value, into.config.replay_window);
+}
+
+Verdict set_copy_df(ChildDraft& into, const ConfigNode& value) { return parse_copy_df(value, into.config.copy_df); }
+
+// Applies a validator of ChildConfig to the draft's.
+template <Verdict (*Set)(ChildConfig&, const ConfigNode&)>
+Verdict of_config(ChildDraft& into, const ConfigNode& value) {
+    return Set(into.config, value);
+}
+
+const Key<ChildDraft> kChildKeys[] = {
+    {{"local_ts", kSelectorsExpected, "dynamic", "What of ours the tunnel serves."},
+     set_selectors<&ChildConfig::local_ts>},
+    {{"remote_ts", kSelectorsExpected, "dynamic", "What of the peer's the tunnel serves."},
+     set_selectors<&ChildConfig::remote_ts>},
+    {{"esp_proposals", "", "default", "What is offered and taken for ESP, best first."}, set_esp_proposals},
+    {{"mode", "tunnel, pass or drop", "tunnel", "A tunnel, or what happens to this traffic without one."}, set_mode},
+    {{"start_action", "none, trap, start or trap|start", "none",
+      "What happens at start: nothing, wait for traffic, or negotiate."},
+     set_start_action},
+    {{"close_action", "none, trap or start", "none", "What happens when the peer closes the child."},
+     of_config<set_choice<ChildConfig, &ChildConfig::close_action, kCloseActions>>},
+    {{"dpd_action", "clear, trap or restart", "clear", "What happens when the peer is gone."},
+     of_config<set_choice<ChildConfig, &ChildConfig::dpd_action, kDpdActions>>},
+    {{"replay_window", kReplayExpected, "64", "Packets that may come out of order; 0 takes replays."},
+     set_replay_window},
+    {{"life_time", "a duration such as 1h", "0s", "When the SA is deleted; 0: never."},
+     of_config<set_duration<ChildConfig, &ChildConfig::life_time>>},
+    {{"life_bytes", "bytes, such as 500m", "0", "After how many bytes the SA is deleted; 0: never."},
+     of_config<set_bytes<ChildConfig, &ChildConfig::life_bytes>>},
+    {{"life_packets", "a whole number", "0", "After how many packets the SA is deleted; 0: never."},
+     of_config<set_number<ChildConfig, &ChildConfig::life_packets, 0, UINT64_MAX>>},
+    {{"copy_df", "yes, no or set", "yes", "The outer DF bit of IPv4: copied, clear or set."}, set_copy_df},
+    {{"copy_dscp", "out, in, both or none", "out",
+      "Where the DSCP is copied: to the outer header, back, both, neither."},
+     of_config<set_choice<ChildConfig, &ChildConfig::copy_dscp, kCopyDscp>>},
+    {{"copy_ecn", "yes or no", "yes", "Whether ECN passes the tunnel (RFC 6040 normal mode)."},
+     of_config<set_bool<ChildConfig, &ChildConfig::copy_ecn>>},
+};
+
+bool any_dynamic(const std::vector<ipsec::ConfiguredSelector>& selectors) {
+    return std::any_of(selectors.begin(), selectors.end(), [](const auto& s) { return s.dynamic; });
+}
+
+const ConfigNode& at_key(const Place& place, std::string_view key) {
+    const ConfigNode* node = place.node.find(key);
+    return node != nullptr ? *node : place.node;
+}
+
+// Keys that a pass or drop policy has no use for would be accepted and not acted on (TRAPS 55).
+void check_shunt(const Place& place, const ChildDraft& draft, Findings& findings) {
+    static constexpr std::string_view kUsed[] = {"local_ts", "remote_ts", "mode", "start_action"};
+    for (const ConfigNode& member : place.node.children) {
+        const bool used = std::find(std::begin(kUsed), std::end(kUsed), member.key) != std::end(kUsed);
+        const auto* key = std::find_if(std::begin(kChildKeys), std::end(kChildKeys),
+                                       [&](const auto& k) { return k.doc.name == member.key; });
+        if (!used && key != std::end(kChildKeys)) {
+            findings.error(member, place.path + "." + member.key, "has no meaning for a pass or drop policy");
+        }
+    }
+    if (draft.config.start_action == StartAction::start) {
+        findings.error(at_key(place, "start_action"), place.path + ".start_action",
+                       "has no meaning for a pass or drop policy, which always holds; expected trap or none");
+    }
+    if (any_dynamic(draft.config.local_ts) || any_dynamic(draft.config.remote_ts)) {
+        findings.error(at_key(place, "mode"), place.path + ".mode",
+                       "pass and drop need local_ts and remote_ts that are not dynamic");
+    }
+}
+
+void check_tunnel(const Place& place, const ChildDraft& draft, Findings& findings) {
+    const auto complain = [&](const char* key, const char* text) {
+        findings.error(at_key(place, key), place.path + "." + key, text);
+    };
+    if (draft.trap && (any_dynamic(draft.config.local_ts) || any_dynamic(draft.config.remote_ts))) {
+        complain("start_action", "trap needs local_ts and remote_ts that are not dynamic");
+    }
+    if (draft.config.close_action == CloseAction::trap && !draft.trap) {
+        complain("close_action", "trap needs start_action = \"trap\", which keeps the trap at all times");
+    }
+    if (draft.config.dpd_action == DpdAction::trap && !draft.trap) {
+        complain("dpd_action", "trap needs start_action = \"trap\", which keeps the trap at all times");
+    }
+    if (draft.config.replay_window == 0 && offers_esn(draft.config.esp_proposals)) {
+        complain("replay_window",
+                 "is 0, but extended sequence numbers cannot be followed without a window (RFC 4303 A2)");
+    }
+}
+
+}  // namespace
+
+Verdict parse_proposal_list(const ConfigNode& value, ipsec::Protocol protocol, ipsec::Proposals& into) {
+    if (value.kind == ConfigNode::Kind::section) return no_scalar(value);
+    ipsec::Proposals out;
+    for (const ListItem& item : list_items(value)) {
+        const auto parsed = ipsec::parse_proposals({item.text}, protocol);
+        if (!parsed) return Complaint{parsed.error().text, item.node};
+        out.insert(out.end(), parsed->begin(), parsed->end());
+    }
+    if (out.empty()) return Complaint{"is empty; expected a proposal, or \"default\"", nullptr};
+    into = std::move(out);
+    return std::nullopt;
+}
+
+ipsec::Proposals default_proposals(ipsec::Protocol protocol) {
+    auto parsed = ipsec::parse_proposals({"default"}, protocol);
+    return parsed ? std::move(*parsed) : ipsec::Proposals{};
+}
+
+Verdict parse_selectors(const ConfigNode& value, std::vector<ipsec::ConfiguredSelector>& into) {
+    if (value.kind == ConfigNode::Kind::section) return no_scalar(value);
+    std::vector<ipsec::ConfiguredSelector> out;
+    for (const ListItem& item : list_items(value)) {
+        const auto parsed = ipsec::ConfiguredSelector::parse(item.text);
+        if (!parsed) return is_not(item.text, "a traffic selector", item.node);
+        out.push_back(*parsed);
+    }
+    if (out.empty()) return Complaint{"is empty", nullptr};
+    into = std::move(out);
+    return std::nullopt;
+}
+
+Verdict parse_replay_window(const ConfigNode& value, std::uint32_t& into) {
+    const std::string* text = scalar_of(value);
+    if (text == nullptr) return no_scalar(value);
+    const auto number = parse_number(*text);
+    if (!number) return is_not(*text, "a whole number");
+    if (*number != 0 && (*number < 32 || *number > 65536)) return Complaint{*text + " is out of range", nullptr};
+    into = static_cast<std::uint32_t>(*number);
+    return std::nullopt;
+}
+
+Verdict parse_copy_df(const ConfigNode& value, ipsec::CopyDf& into) {
+    const std::string* text = scalar_of(value);
+    if (text == nullptr) return no_scalar(value);
+    const auto copy = parse_bool(*text);
+    if (!copy && *text != "set") return Complaint{"\"" + *text + "\" is unknown", nullptr};
+    into = !copy ? ipsec::CopyDf::set : *copy ? ipsec::CopyDf::copy : ipsec::CopyDf::clear;
+    return std::nullopt;
+}
+
+void check_selectors(const Place& place, const std::vector<ipsec::ConfiguredSelector>& local,
+                     const std::vector<ipsec::ConfiguredSelector>& remote, Findings& findings) {
+    if (any_dynamic(local) || any_dynamic(remote)) return;
+    const auto has = [](const auto& list, net::Family family) {
+        return std::any_of(list.begin(), list.end(),
+                           [&](const auto& s) { return s.selector.range.first.family() == family; });
+    };
+    for (const net::Family family : {net::Family::v4, net::Family::v6}) {
+        if (has(local, family) == has(remote, family)) continue;
+        const bool at_local = has(local, family);
+        const std::string name = family == net::Family::v4 ? "IPv4" : "IPv6";
+        const char* key = at_local ? "local_ts" : "remote_ts";
+        findings.error(at_key(place, key), place.path + "." + key,
+                       "has " + name + " selectors and " + (at_local ? "remote_ts" : "local_ts") + " has none");
+    }
+}
+
+bool offers_esn(const ipsec::Proposals& proposals) {
+    const auto esn = [](const ipsec::Transform& t) { return t.type == ipsec::TransformType::esn && t.id == 1; };
+    return std::any_of(proposals.begin(), proposals.end(), [&](const ipsec::Proposal& p) {
+        return std::any_of(p.transforms.begin(), p.transforms.end(), esn);
+    });
+}
+
+ChildDraft load_child(const Place& place, Findings& findings) {
+    ChildDraft draft;
+    draft.at = place.node.at;
+    draft.config.name = place.node.key;
+    draft.config.esp_proposals = default_proposals(ipsec::Protocol::esp);
+    ipsec::ConfiguredSelector dynamic;
+    dynamic.dynamic = true;
+    draft.config.local_ts = {dynamic};
+    draft.config.remote_ts = {dynamic};
+    load_keys<ChildDraft>(place, kChildKeys, {"connections.NAME.children.NAME", {}, kLaterChild}, draft, findings);
+    check_selectors(place, draft.config.local_ts, draft.config.remote_ts, findings);
+    if (draft.mode == ChildMode::tunnel) {
+        check_tunnel(place, draft, findings);
+    } else {
+        check_shunt(place, draft, findings);
+    }
+    return draft;
+}
+
+SectionDoc child_reference() {
+    return document<ChildDraft>("connections.NAME.children.NAME",
+                                "A tunnel through the connection, or a pass or drop policy.", kChildKeys);
+}
+
+}  // namespace sluice::control

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "dataplane/path.hpp"
+
+// What an SA has carried, and how far it may go; the same for both halves. The owner of the SA runs it.
+namespace sluice::dataplane {
+
+template <class Sa>
+inline void Path::account(Sa& sa, std::uint64_t highest, std::size_t bytes) {
+    SaUsage& u = sa.usage;
+    u.packets.add(1);
+    u.bytes.add(bytes);
+    u.highest.set(highest);
+    u.last_cycles.set(now_);
+    if (u.packets.get() >= sa.limits.check_packets || u.bytes.get() >= sa.limits.check_bytes) reached_limit(sa);
+}
+
+template <class Sa>
+void Path::raise_soft(Sa& sa) {
+    if (std::exchange(sa.limits.soft_raised, true)) return;
+    raise({.kind = EventKind::soft_expire, .child = sa.child});
+}
+
+// Nothing is carried any more: fail closed until control has replaced or removed the SA (TRAPS 35, 37).
+template <class Sa>
+void Path::raise_hard(Sa& sa) {
+    if (std::exchange(sa.limits.hard_reached, true)) return;
+    raise({.kind = EventKind::hard_expire, .child = sa.child});
+}
+
+template <class Sa>
+void Path::reached_limit(Sa& sa) {
+    const ipsec::Lifetime& l = sa.lifetime;
+    const std::uint64_t packets = sa.usage.packets.get();
+    const std::uint64_t bytes = sa.usage.bytes.get();
+    const auto over = [](std::uint64_t value, std::uint64_t limit) { return limit != 0 && value >= limit; };
+    if (over(packets, l.soft_packets) || over(bytes, l.soft_bytes)) raise_soft(sa);
+    if (over(packets, l.hard_packets) || over(bytes, l.hard_bytes)) raise_hard(sa);
+    const auto ahead = [](std::uint64_t value, std::uint64_t soft, std::uint64_t hard) {
+        std::uint64_t next = ~0ULL;
+        if (soft > value) next = soft;
+        if (hard > value && hard < next) next = hard;
+        return next;
+    };
+    sa.limits.check_packets = ahead(packets, l.soft_packets, l.hard_packets);
+    sa.limits.check_bytes = ahead(bytes, l.soft_bytes, l.hard_bytes);
+}
+
+}  // namespace sluice::dataplane

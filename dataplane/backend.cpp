@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/backend.hpp"
+
+#include <rte_cycles.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace sluice::dataplane {
+
+namespace {
+
+std::string number(ChildSaId id) { return std::to_string(id.value); }
+
+// What the owner has written, read while it writes on.
+ipsec::SaCounters read_usage(const SaUsage& u) {
+    ipsec::SaCounters c;
+    c.packets = u.packets.get();
+    c.bytes = u.bytes.get();
+    c.highest = Seq{u.highest.get()};
+    const std::uint64_t last = u.last_cycles.get();
+    if (last == 0) {
+        c.idle = Duration::max();
+        return c;
+    }
+    const std::uint64_t now = rte_rdtsc();
+    const std::uint64_t hz = rte_get_tsc_hz();
+    const std::uint64_t cycles = now > last ? now - last : 0;
+    c.idle = std::chrono::seconds{cycles / hz} + std::chrono::nanoseconds{cycles % hz * 1'000'000'000 / hz};
+    return c;
+}
+
+}  // namespace
+
+WorkersBackend::WorkersBackend(Tables& tables, KeyExpander expander, std::span<WorkerRings* const> rings,
+                               std::function<void(WorkerId)> wake)
+    : tables_(tables), expander_(std::move(expander)), rings_(rings.begin(), rings.end()), wake_(std::move(wake)) {}
+
+// No worker runs any more.
+WorkersBackend::~WorkersBackend() {
+    std::vector<ChildSaId> ids;
+    for (const auto& [id, child] : children_) ids.push_back(id);
+    for (const ChildSaId id : ids) static_cast<void>(remove(id));
+}
+
+Result<void> WorkersBackend::set_policies(const ipsec::Spd& spd) {
+    for (const ipsec::Policy& p : spd.policies) {
+        if (p.id.value == 0) return fail(ErrorCode::invalid, "policy " + p.name + ": id 0 means none");
+    }
+    tables_.spd.set_policies(spd);
+    return {};
+}
+
+Result<void> WorkersBackend::reserve(Spi inbound) {
+    if (tables_.sad.find(inbound) != nullptr || reservations_.contains(inbound)) {
+        return fail(ErrorCode::conflict, "SPI " + std::to_string(inbound.value) + " is in use");
+    }
+    auto reservation = std::make_unique<Reservation>(Reservation{inbound});
+    std::unique_ptr<SpiTable<Reservation>::Slots> old;
+    const bool there = tables_.reserved.insert(inbound, reservation.get(), old);
+    tables_.reclaimer.retire(std::move(old));
+    if (!there) return fail(ErrorCode::exhausted, "no room to reserve SPI " + std::to_string(inbound.value));
+    reservations_.emplace(inbound, std::move(reservation));
+    return {};
+}
+
+void WorkersBackend::release(Spi inbound) {
+    const auto found = reservations_.find(inbound);
+    if (found == reservations_.end()) return;
+    tables_.reserved.remove(inbound);
+    tables_.reclaimer.retire(std::move(found->second));
+    reservations_.erase(found);
+    broadcast({.kind = CommandKind::release_spi, .port = {}, .spi = inbound, .child = {}, .address = {}, .outer = {}});
+}
+
+SaPlacement WorkersBackend::place(const ipsec::ChildSa& sa) const {
+    const net::IpAddress& peer = sa.segment_address ? sa.segment_address : sa.remote.address;
+    const ipsec::SegmentHash& segments = tables_.config.segments;
+    return {.inbound_owner = tables_.owner_of(sa.local.address, sa.inbound.spi),
+            .outbound_owner = tables_.owner_of(peer, sa.outbound.spi),
+            .inbound_segment = segments.inbound(sa.local.address, sa.inbound.spi),
+            .outbound_segment = segments.outbound(peer, sa.outbound.spi)};
+}
+
+Result<void> WorkersBackend::install(const ipsec::ChildSa& sa) {
+    if (sa.id.value == 0 || children_.contains(sa.id)) {
+        return fail(ErrorCode::conflict, "child SA " + number(sa.id) + " is installed already");
+    }
+    if (tables_.sad.find(sa.inbound.spi) != nullptr) {
+        return fail(ErrorCode::conflict,
+                    "inbound SPI " + std::to_string(sa.inbound.spi.value) + " is installed already");
+    }
+    if (tables_.reclaimer.over_limit()) {
+        return fail(ErrorCode::exhausted, "a worker hangs: nothing that it may still read can be given back");
+    }
+    if (children_.size() >= tables_.config.max_sas) {
+        return fail(ErrorCode::exhausted, "max_sas = " + std::to_string(tables_.config.max_sas) + " is reached");
+    }
+    auto pair = make_sa(sa, expander_, place(sa));
+    if (!pair) return pair.error();
+    Child& child = children_[sa.id];
+    child.spec = sa;
+    child.spec.inbound.keys = {};
+    child.spec.outbound.keys = {};
+    publish(child, std::move(*pair));
+    return {};
+}
+
+// Inbound first: from here on the peer's packets are opened. Then the policy, so that no clear text slips in between.
+void WorkersBackend::publish(Child& child, SaPair pair) {
+    child.inbound = pair.inbound.release();
+    child.outbound = pair.outbound.release();
+    std::unique_ptr<SpiTable<InboundSa>::Slots> old_in;
+    tables_.sad.insert(child.spec.inbound.spi, child.inbound, old_in);
+    tables_.reclaimer.retire(std::move(old_in));
+    std::unique_ptr<SpiTable<OutboundSa>::Slots> old_out;
+    tables_.outbound.insert(Tables::child_key(child.spec.id), child.outbound, old_out);
+    tables_.reclaimer.retire(std::move(old_out));
+    const CompiledSelectors selectors = CompiledSelectors::of(child.spec.local_ts, child.spec.remote_ts);
+    if (child.spec.policy.value == 0) tables_.spd.protect(*child.outbound, selectors);
+    if (child.spec.outbound_ready) tables_.spd.attach(child.spec.policy, *child.outbound, selectors);
+    release(child.spec.inbound.spi);
+}
+
+Result<void> WorkersBackend::enable_outbound(ChildSaId id) {
+    const auto found = children_.find(id);
+    if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
+    Child& child = found->second;
+    if (child.spec.outbound_ready) return {};
+    child.spec.outbound_ready = true;
+    tables_.spd.attach(child.spec.policy, *child.outbound,
+                       CompiledSelectors::of(child.spec.local_ts, child.spec.remote_ts));
+    return {};
+}
+
+Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint& local, const net::Endpoint& remote,
+                                              bool encap) {
+    const auto found = children_.find(id);
+    if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
+    if (!local.address || local.address.family() != remote.address.family()) {
+        return fail(ErrorCode::invalid, "endpoints need addresses of one family");
+    }
+    Child& child = found->second;
+    child.spec.local = local;
+    child.spec.remote = remote;
+    child.spec.encap = encap;
+    const Command command{.kind = CommandKind::update_endpoints,
+                          .port = {},
+                          .spi = child.spec.inbound.spi,
+                          .child = id,
+                          .address = {},
+                          .outer = OuterTemplate::of(local, remote, encap)};
+    send(child.outbound->owner, command);
+    if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
+    return {};
+}
+
+Result<void> WorkersBackend::remove(ChildSaId id) {
+    const auto found = children_.find(id);
+    if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
+    Child& child = found->second;
+    tables_.spd.detach(child.spec.policy, *child.outbound);
+    if (child.spec.policy.value == 0) tables_.spd.unprotect(*child.outbound);
+    tables_.outbound.remove(Tables::child_key(id));
+    tables_.sad.remove(child.spec.inbound.spi);
+    tables_.reclaimer.retire(std::unique_ptr<OutboundSa>(child.outbound));
+    tables_.reclaimer.retire(std::unique_ptr<InboundSa>(child.inbound));
+    children_.erase(found);
+    return {};
+}
+
+Result<ipsec::ChildSaCounters> WorkersBackend::query(ChildSaId id) const {
+    const auto found = children_.find(id);
+    if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
+    return ipsec::ChildSaCounters{read_usage(found->second.inbound->usage), read_usage(found->second.outbound->usage)};
+}
+
+void WorkersBackend::send(WorkerId worker, const Command& command) {
+    // In order: behind what waits already.
+    const bool queued =
+        std::any_of(pending_.begin(), pending_.end(), [&](const Pending& p) { return p.worker == worker; });
+    if (queued || !rings_[worker.value]->commands.put(command)) {
+        pending_.push_back({worker, command});
+        return;
+    }
+    wake_(worker);
+}
+
+void WorkersBackend::broadcast(const Command& command) {
+    for (std::uint16_t w = 0; w < rings_.size(); ++w) send(WorkerId{w}, command);
+}
+
+void WorkersBackend::retry_commands() {
+    std::vector<Pending> waiting = std::exchange(pending_, {});
+    for (const Pending& p : waiting) send(p.worker, p.command);
+}
+
+bool WorkersBackend::collect_events() {
+    Event event;
+    for (WorkerRings* rings : rings_) {
+        while (rings->events.take(event)) take(event);
+    }
+    return !events_.empty() || !neighbours_.empty();
+}
+
+bool WorkersBackend::told_already(ChildSaId id, bool hard) {
+    const auto found = children_.find(id);
+    if (found == children_.end()) return true;
+    return std::exchange(hard ? found->second.hard_told : found->second.soft_told, true);
+}
+
+void WorkersBackend::take(const Event& e) {
+    switch (e.kind) {
+        case EventKind::acquire:
+            events_.emplace_back(ipsec::Acquire{e.policy, to_selector(e.flow)});
+            break;
+        case EventKind::soft_expire:
+        case EventKind::hard_expire: {
+            const bool hard = e.kind == EventKind::hard_expire;
+            if (!told_already(e.child, hard)) events_.emplace_back(ipsec::Expire{e.child, hard});
+            break;
+        }
+        case EventKind::endpoint_changed:
+            if (!children_.contains(e.child)) break;
+            events_.emplace_back(
+                ipsec::EndpointChanged{e.child, {to_address(e.flow.source, e.flow.family), e.remote_port}});
+            break;
+        case EventKind::neighbour_missing:
+            neighbours_.push_back({to_address(e.flow.source, e.flow.family), e.port, true});
+            break;
+    }
+}
+
+std::vector<ipsec::BackendEvent> WorkersBackend::poll_events() {
+    collect_events();
+    return std::exchange(events_, {});
+}
+
+std::vector<NeighbourWanted> WorkersBackend::poll_neighbours() {
+    collect_events();
+    return std::exchange(neighbours_, {});
+}
+
+void WorkersBackend::append_counters(std::vector<Counter>& out) const {
+    for (const auto& [id, child] : children_) {
+        const auto add = [&](const char* name, const char* direction, Spi spi, double value, const char* help) {
+            out.push_back({.name = name,
+                           .labels = {{"child", child.spec.name},
+                                      {"id", number(id)},
+                                      {"spi", std::to_string(spi.value)},
+                                      {"direction", direction}},
+                           .value = value,
+                           .gauge = false,
+                           .help = help});
+        };
+        const auto half = [&](const char* direction, Spi spi, const SaUsage& u) {
+            add("sa_packets", direction, spi, static_cast<double>(u.packets.get()), "packets of this SA");
+            add("sa_bytes", direction, spi, static_cast<double>(u.bytes.get()), "inner bytes of this SA");
+        };
+        half("in", child.spec.inbound.spi, child.inbound->usage);
+        half("out", child.spec.outbound.spi, child.outbound->usage);
+    }
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/flow.hpp"
+
+#include <array>
+
+namespace sluice::dataplane {
+
+net::IpAddress to_address(Address128 n, net::Family family) {
+    if (family == net::Family::v4) return net::IpAddress::v4(static_cast<std::uint32_t>(n));
+    if (family != net::Family::v6) return {};
+    std::array<Byte, 16> bytes{};
+    for (std::size_t i = 16; i-- > 0; n >>= 8) bytes[i] = static_cast<Byte>(n);
+    return net::IpAddress::v6(bytes);
+}
+
+Flow to_flow(const ipsec::PacketSelector& p) {
+    return {.source = to_number(p.source),
+            .destination = to_number(p.destination),
+            .family = p.source.family(),
+            .protocol = p.protocol,
+            .ports_known = p.ports_known,
+            .source_port = p.source_port,
+            .destination_port = p.destination_port};
+}
+
+ipsec::PacketSelector to_selector(const Flow& f) {
+    return {.source = to_address(f.source, f.family),
+            .destination = to_address(f.destination, f.family),
+            .protocol = f.protocol,
+            .ports_known = f.ports_known,
+            .source_port = f.source_port,
+            .destination_port = f.destination_port};
+}
+
+CompiledSelector CompiledSelector::of(const ipsec::TrafficSelector& s) {
+    return {.first = to_number(s.range.first),
+            .last = to_number(s.range.last),
+            .start_port = s.start_port,
+            .end_port = s.end_port,
+            .family = s.range.first.family(),
+            .protocol = s.protocol,
+            .all_ports = s.all_ports(),
+            .opaque = s.is_opaque()};
+}
+
+CompiledSelectors CompiledSelectors::of(const ipsec::TrafficSelectors& local, const ipsec::TrafficSelectors& remote) {
+    CompiledSelectors out;
+    for (const auto& s : local) out.local.push_back(CompiledSelector::of(s));
+    for (const auto& s : remote) out.remote.push_back(CompiledSelector::of(s));
+    return out;
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "lib/base/be.hpp"
+#include "lib/ipsec/traffic_selector.hpp"
+
+namespace sluice::dataplane {
+
+// An address as a number, so that a range check is two compares. IPv4 in the low 32 bits.
+__extension__ using Address128 = unsigned __int128;
+
+inline Address128 to_number(const net::IpAddress& a) {
+    Address128 n = 0;
+    for (const Byte b : a.bytes()) n = n << 8 | b;
+    return n;
+}
+net::IpAddress to_address(Address128 n, net::Family family);
+
+inline Address128 load_number(const std::array<Byte, 4>& b) {
+    std::uint32_t v;
+    __builtin_memcpy(&v, b.data(), 4);
+    return byte_swap(v);
+}
+inline Address128 load_number(const std::array<Byte, 16>& b) {
+    std::uint64_t v[2];
+    __builtin_memcpy(v, b.data(), 16);
+    return static_cast<Address128>(byte_swap(v[0])) << 64 | byte_swap(v[1]);
+}
+
+// What a policy sees of a packet, as the workers carry it (see ipsec::PacketSelector for the meaning of the ports).
+struct Flow {
+    Address128 source = 0;
+    Address128 destination = 0;
+    net::Family family = net::Family::none;
+    std::uint8_t protocol = 0;
+    bool ports_known = false;
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
+    friend bool operator==(const Flow&, const Flow&) = default;
+};
+Flow to_flow(const ipsec::PacketSelector& packet);
+ipsec::PacketSelector to_selector(const Flow& flow);
+
+// One ipsec::TrafficSelector, ready to be compared.
+struct CompiledSelector {
+    Address128 first = 0;
+    Address128 last = 0;
+    std::uint16_t start_port = 0;
+    std::uint16_t end_port = 65535;
+    net::Family family = net::Family::none;
+    std::uint8_t protocol = 0;
+    bool all_ports = true;
+    bool opaque = false;
+
+    static CompiledSelector of(const ipsec::TrafficSelector& s);
+    bool matches(Address128 address, const Flow& flow, std::uint16_t port) const {
+        if (family != flow.family || address < first || address > last) return false;
+        if (protocol != 0 && protocol != flow.protocol) return false;
+        if (all_ports) return true;
+        if (opaque || !flow.ports_known) return opaque && !flow.ports_known;
+        return port >= start_port && port <= end_port;
+    }
+};
+
+// Both sides of a policy or an SA, local first.
+struct CompiledSelectors {
+    std::vector<CompiledSelector> local;
+    std::vector<CompiledSelector> remote;
+
+    static CompiledSelectors of(const ipsec::TrafficSelectors& local, const ipsec::TrafficSelectors& remote);
+    bool matches_outbound(const Flow& f) const {
+        return any(local, f.source, f, f.source_port) && any(remote, f.destination, f, f.destination_port);
+    }
+    bool matches_inbound(const Flow& f) const {
+        return any(remote, f.source, f, f.source_port) && any(local, f.destination, f, f.destination_port);
+    }
+
+  private:
+    static bool any(const std::vector<CompiledSelector>& list, Address128 address, const Flow& flow,
+                    std::uint16_t port) {
+        for (const CompiledSelector& s : list) {
+            if (s.matches(address, flow, port)) return true;
+        }
+        return false;
+    }
+};
+
+}  // namespace sluice::dataplane

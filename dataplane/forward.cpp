@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// Routing, neighbours, and the ways out.
+#include <cstring>
+
+#include "dataplane/path.hpp"
+#include "lib/net/tunnel.hpp"
+
+namespace sluice::dataplane {
+
+namespace {
+
+// The source of frames that the worker itself makes for the kernel: locally administered, and no port's.
+constexpr std::array<Byte, 6> kWorkerMac = {0x02, 0, 0, 0, 0, 0x01};
+
+HoldKey next_hop_key(const NextHop& hop, rte_mbuf* m) {
+    if (hop.kind == HopKind::gateway) {
+        return {to_number(hop.gateway->address), hop.gateway->address.family(), hop.port};
+    }
+    const bool v4 = data(m)[0] >> 4 == 4;
+    const Address128 destination = v4 ? load_number(header<net::Ipv4Header>(m)->destination)
+                                      : load_number(header<net::Ipv6Header>(m)->destination);
+    return {destination, v4 ? net::Family::v4 : net::Family::v6, hop.port};
+}
+
+}  // namespace
+
+// Bypass: one hop as any router does it (RFC 1812 5.2, RFC 8200).
+void Path::forward_clear() {
+    for (rte_mbuf* m : forward_) {
+        PacketNotes& n = notes(m);
+        n.hop = &route(m);
+        if (n.hop->kind == HopKind::local) {
+            deliver_inner_to_host(m, n.hop->port);
+            continue;
+        }
+        if (n.hop->kind == HopKind::none || n.hop->kind == HopKind::blackhole) {
+            send_error(m, net::IcmpError::no_route);
+            drop(m, n.hop->kind == HopKind::none ? Drop::no_route : Drop::blackhole);
+            continue;
+        }
+        if (n.origin != Origin::self && n.ip.ttl <= 1) {
+            send_error(m, net::IcmpError::time_exceeded);
+            drop(m, Drop::ttl);
+            continue;
+        }
+        const std::size_t mtu = tables_.ports[n.hop->port.value].mtu;
+        if (m->pkt_len > mtu && n.ip.dont_fragment) {
+            send_error(m, net::IcmpError::packet_too_big, mtu);
+            drop(m, Drop::too_big);
+            continue;
+        }
+        if (n.origin != Origin::self) {
+            n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
+            counters_.forwarded_packets.add(1);
+        }
+        transmit(m);
+    }
+    forward_.clear();
+}
+
+// Sends what stands at its IP header by notes.hop, in fragments where the port is too narrow.
+void Path::transmit(rte_mbuf* m) {
+    const std::size_t mtu = tables_.ports[notes(m).hop->port.value].mtu;
+    if (m->pkt_len > mtu) return transmit_fragments(m, mtu);
+    resolve_and_send(m);
+}
+
+void Path::transmit_fragments(rte_mbuf* m, std::size_t mtu) {
+    PacketList pieces;
+    const NextHop* const hop = notes(m).hop;
+    fragment(m, mtu, pieces);
+    for (rte_mbuf* piece : pieces) {
+        notes(piece).hop = hop;
+        resolve_and_send(piece);
+    }
+    counters_.fragments_sent.add(pieces.count);
+}
+
+void Path::resolve_and_send(rte_mbuf* m) {
+    PacketNotes& n = notes(m);
+    const NextHop& hop = *n.hop;
+    const bool v4 = data(m)[0] >> 4 == 4;
+    if (m->data_off < kEthernetSize) return drop(m, Drop::no_room);
+    const Adjacency* next = hop.gateway;
+    HoldKey key;
+    if (next == nullptr) {
+        key = next_hop_key(hop, m);
+        next = tables_.neighbours.find(hop.port, key.value, key.family);
+    }
+    push(m, kEthernetSize);
+    auto* const eth = header<net::EthernetHeader>(m);
+    if (next != nullptr && next->load_mac(eth->destination.data())) {
+        eth->source = tables_.ports[hop.port.value].mac.bytes;
+        eth->type = Be16::of(v4 ? net::kEtherIpv4 : net::kEtherIpv6);
+        return send_frame(m, hop.port);
+    }
+    // The kernel is asked to resolve it; a few packets wait (TRAPS 57).
+    pull(m, kEthernetSize);
+    key = next_hop_key(hop, m);
+    const Hold::Put put = neighbour_hold_.put(key, m, now_);
+    if (put == Hold::Put::full) return drop(m, Drop::neighbour_missing);
+    counters_.held.add(1);
+    if (put != Hold::Put::first) return;
+    raise(
+        {.kind = EventKind::neighbour_missing, .port = hop.port, .flow = {.source = key.value, .family = key.family}});
+}
+
+void Path::release_neighbour(const net::IpAddress& address, PortId port) {
+    PacketList waiting;
+    for (rte_mbuf* m : neighbour_hold_.take({to_number(address), address.family(), port})) waiting.add(m);
+    for (rte_mbuf* m : waiting) {
+        notes(m).hop = &route(m);
+        const HopKind kind = notes(m).hop->kind;
+        kind == HopKind::gateway || kind == HopKind::on_link ? resolve_and_send(m) : drop(m, Drop::no_route);
+    }
+}
+
+void Path::send_frame(rte_mbuf* m, PortId port) {
+    if (tables_.queue_of(port, worker_) < 0) {
+        notes(m).port = port;
+        return hand_over(m, tables_.worker_of(port, 0), Entry::transmit);
+    }
+    PacketList& out = port_out_[port.value];
+    if (out.full() && output_ != nullptr) output_->send_to_port(port, out);
+    if (out.full()) return drop(m, Drop::tx_full);
+    out.add(m);
+}
+
+// What the kernel sent and no policy is about: its Ethernet header is still in front.
+void Path::send_unchanged(rte_mbuf* m) {
+    push(m, kEthernetSize);
+    send_frame(m, notes(m).port);
+}
+
+void Path::deliver_frame_to_host(rte_mbuf* m, PortId port) {
+    const WorkerId owner = tables_.worker_of(port, 0);
+    if (owner != worker_) {
+        notes(m).port = port;
+        return hand_over(m, owner, Entry::to_host);
+    }
+    PacketList& out = host_out_[port.value];
+    if (out.full() && output_ != nullptr) output_->send_to_host(port, out);
+    if (out.full()) return drop(m, Drop::host_full);
+    out.add(m);
+}
+
+void Path::deliver_unchanged_to_host(rte_mbuf* m) {
+    push(m, kEthernetSize);
+    deliver_frame_to_host(m, notes(m).port);
+}
+
+void Path::write_ethernet(rte_mbuf* m, PortId port) {
+    push(m, kEthernetSize);
+    auto* const eth = header<net::EthernetHeader>(m);
+    eth->destination = tables_.ports[port.value].mac.bytes;
+    eth->source = kWorkerMac;
+    eth->type = Be16::of(data(m)[kEthernetSize] >> 4 == 4 ? net::kEtherIpv4 : net::kEtherIpv6);
+}
+
+void Path::deliver_inner_to_host(rte_mbuf* m, PortId port) {
+    if (m->data_off < kEthernetSize) return drop(m, Drop::no_room);
+    write_ethernet(m, port);
+    deliver_frame_to_host(m, port);
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// ESP in (RFC 4303 3.4, RFC 4301 5.2): SA, replay check, open, replay accept, unwrap, selectors (TRAPS 31).
+#include "dataplane/account.hpp"
+#include "dataplane/path.hpp"
+#include "lib/esp/trailer.hpp"
+#include "lib/net/tunnel.hpp"
+
+namespace sluice::dataplane {
+
+namespace {
+
+std::size_t esp_offset(const PacketNotes& n) {
+    return n.ip.header_size + (n.ip.protocol == net::kProtocolUdp ? sizeof(net::UdpHeader) : 0);
+}
+
+// The whole ESP packet; a UDP length below what IP says cuts it.
+std::size_t esp_size(rte_mbuf* m) {
+    const PacketNotes& n = notes(m);
+    const std::size_t rest = m->data_len - n.ip.header_size;
+    if (n.ip.protocol != net::kProtocolUdp) return rest;
+    return header<net::UdpHeader>(m, n.ip.header_size)->length.host() - sizeof(net::UdpHeader);
+}
+
+const net::EspHeader& esp_header(rte_mbuf* m) { return *header<net::EspHeader>(m, esp_offset(notes(m))); }
+
+Drop to_drop(esp::Fault fault) {
+    switch (fault) {
+        case esp::Fault::pad_length:
+        case esp::Fault::padding:
+            return Drop::padding;
+        case esp::Fault::dummy:
+            return Drop::dummy;
+        case esp::Fault::inner_length:
+            return Drop::inner_malformed;
+        default:
+            return Drop::esp_malformed;
+    }
+}
+
+}  // namespace
+
+void Path::open_esp() {
+    if (esp_.count == 0) return;
+    crypto_list_.clear();
+    for (rte_mbuf* m : esp_) tables_.sad.prefetch(Spi{header<net::EspHeader>(m, esp_offset(notes(m)))->spi.host()});
+    for (rte_mbuf* m : esp_) {
+        if (m->data_len < esp_offset(notes(m)) + esp::kHeaderSize) {
+            notes(m).in = nullptr;
+            continue;
+        }
+        InboundSa* const sa = tables_.sad.find(Spi{esp_header(m).spi.host()});
+        notes(m).in = sa;
+        if (sa != nullptr) sa->prefetch();
+    }
+    for (rte_mbuf* m : esp_) admit_esp(m);
+    esp_.clear();
+    crypto_->open_burst({ops_.data(), crypto_list_.count});
+    for (unsigned i = 0; i < crypto_list_.count; ++i) accept(crypto_list_.packets[i], ops_[i]);
+}
+
+// 1. The SA by its SPI, ours, in service here. 2. Sizes. 3. The full sequence number, and whether it can be new.
+void Path::admit_esp(rte_mbuf* m) {
+    PacketNotes& n = notes(m);
+    if (m->data_len < esp_offset(n) + esp::kHeaderSize) return drop(m, Drop::esp_malformed);
+    const Spi spi{esp_header(m).spi.host()};
+    InboundSa* const sa = n.in;
+    if (sa == nullptr || sa->spi != spi) return hold_for_spi(m, spi);
+    if (!sa_serves(m, *sa)) return;
+    const std::size_t size = esp_size(m);
+    if (!sa->layout.size_valid(size)) return drop(m, Drop::esp_malformed);
+    const std::uint32_t low = esp_header(m).sequence.host();
+    const auto seq = sa->resync_attempt == 0 ? sa->window.infer(low)
+                                             : sa->window.resync_candidate(low, std::exchange(sa->resync_attempt, 0));
+    if (!seq || sa->window.check(*seq) != esp::ReplayVerdict::fresh) return drop(m, Drop::replay);
+    n.seq = seq->value;
+    prepare_open(m, *sa, size);
+}
+
+bool Path::sa_serves(rte_mbuf* m, const InboundSa& sa) {
+    if (!tables_.segments.responsible(sa.segment)) {
+        drop(m, Drop::not_responsible);
+    } else if (sa.owner != worker_) {
+        hand_over(m, sa.owner, Entry::esp);
+    } else if (sa.encap != (notes(m).ip.protocol == net::kProtocolUdp)) {
+        drop(m, Drop::endpoint_mismatch);
+    } else if (sa.limits.hard_reached) {
+        drop(m, Drop::lifetime);
+    } else {
+        return true;
+    }
+    return false;
+}
+
+void Path::prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t size) {
+    sa.key.prefetch();
+    CryptoOp& op = ops_[crypto_list_.count];
+    op.key = &sa.key;
+    op.esp = data(m) + esp_offset(notes(m));
+    op.text_length = static_cast<std::uint32_t>(sa.layout.text_size_of(size));
+    op.seq_high = static_cast<std::uint32_t>(notes(m).seq >> 32);
+    op.esn = sa.esn;
+    crypto_list_.add(m);
+}
+
+// The peer may send on an SPI that was offered before the keys are there (TRAPS 53).
+void Path::hold_for_spi(rte_mbuf* m, Spi spi) {
+    const Reservation* reserved = tables_.reserved.find(spi);
+    if (reserved == nullptr || reserved->spi != spi) return drop(m, Drop::unknown_spi);
+    const HoldKey key{.value = spi.value, .family = net::Family::none, .port = {}};
+    if (spi_hold_.put(key, m, now_) == Hold::Put::full) return drop(m, Drop::spi_hold_full);
+    counters_.held.add(1);
+}
+
+// 4. The ICV has the last word; only then the window moves, by the number that verified. 5. What was inside.
+void Path::accept(rte_mbuf* m, const CryptoOp& op) {
+    PacketNotes& n = notes(m);
+    InboundSa& sa = *n.in;
+    if (!op.verified) {
+        if (sa.esn) sa.resync_attempt = sa.resync.failed();
+        return drop(m, Drop::icv);
+    }
+    sa.resync.verified();
+    sa.resync_attempt = 0;
+    if (sa.window.accept(Seq{n.seq}) != esp::ReplayVerdict::fresh) return drop(m, Drop::replay);
+    if (sa.encap && sa.window.top().value == n.seq) note_endpoint(m, sa);
+    if (!unwrap(m, op)) return;
+    account(sa, sa.window.top().value, m->data_len);
+    counters_.esp_in_packets.add(1);
+    counters_.esp_in_bytes.add(m->data_len);
+    n.origin = Origin::tunnel;
+    const NextHop& hop = route(m);
+    hop.kind == HopKind::local ? deliver_inner_to_host(m, hop.port) : clear_.add(m);
+}
+
+// Trailer, ECN and DSCP of the outer header (RFC 6040 4.2), inner packet, and whether the SA is for it (X1).
+bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
+    PacketNotes& n = notes(m);
+    const InboundSa& sa = *n.in;
+    const Bytes text{op.text(), op.text_length};
+    const auto fail_with = [&](Drop reason) {
+        if (reason == Drop::dummy) account(*n.in, sa.window.top().value, 0);
+        drop(m, reason);
+        return false;
+    };
+    const esp::Trailer trailer = esp::read_trailer(text);
+    if (trailer.fault != esp::Fault::none) return fail_with(to_drop(trailer.fault));
+    if (trailer.next_header != net::kProtocolIpv4 && trailer.next_header != net::kProtocolIpv6) {
+        return fail_with(Drop::inner_malformed);
+    }
+    const auto inner = esp::inner_length(text.first(trailer.payload_size), trailer.next_header);
+    if (inner.fault != esp::Fault::none) return fail_with(to_drop(inner.fault));
+    const std::uint8_t outer_tos = n.ip.tos;
+    pull(m, static_cast<unsigned>(op.text() - data(m)));
+    set_length(m, inner.size);
+    if (read_ip(m) != net::PacketFault::none) return fail_with(Drop::inner_malformed);
+    if (n.ip.is_v4() != (trailer.next_header == net::kProtocolIpv4)) return fail_with(Drop::inner_malformed);
+    if (!sa.selectors.matches_inbound(n.flow)) return fail_with(Drop::policy_mismatch);
+    const net::TunnelRules rules{.dscp_in = sa.dscp == ipsec::CopyDscp::both || sa.dscp == ipsec::CopyDscp::in,
+                                 .ecn_out = sa.copy_ecn};
+    const auto tos = net::inner_tos(n.ip.tos, outer_tos, rules);
+    if (!tos) return fail_with(Drop::ecn_illegal);
+    if (*tos == n.ip.tos) return true;
+    n.ip.is_v4() ? net::set_ipv4_tos(bytes_of(m), *tos) : net::set_ipv6_traffic_class(bytes_of(m), *tos);
+    n.ip.tos = *tos;
+    return true;
+}
+
+// A NAT has moved the peer: told once for each new place, and only by the newest authenticated packet (TRAPS 24).
+void Path::note_endpoint(rte_mbuf* m, InboundSa& sa) {
+    const PacketNotes& n = notes(m);
+    const auto* udp = header<net::UdpHeader>(m, n.ip.header_size);
+    const net::Endpoint from{net::source_address(n.ip, bytes_of(m)), udp->source_port.host()};
+    if (from == sa.remote || from == sa.reported) return;
+    sa.reported = from;
+    raise({.kind = EventKind::endpoint_changed, .child = sa.child, .remote_port = from.port, .flow = n.flow});
+}
+
+}  // namespace sluice::dataplane

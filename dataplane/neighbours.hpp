@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "dataplane/dataplane.hpp"
+#include "dataplane/flow.hpp"
+#include "dataplane/reclaimer.hpp"
+
+namespace sluice::dataplane {
+
+// One next hop's link address. Made and freed by control; kept while the neighbour table or a FIB names it. The MAC is
+// one atomic word, so an update is seen whole; used is set by workers and cleared by control (TRAPS 57).
+struct Adjacency {
+    net::IpAddress address;                      // read only
+    PortId port;                                 // read only
+    std::atomic<std::uint64_t> mac{0};           // control writes: kUsable | 48 bits in memory order
+    mutable std::atomic<std::uint32_t> used{0};  // workers set 1, control takes it back
+    static constexpr std::uint64_t kUsable = std::uint64_t{1} << 63;
+
+    bool load_mac(Byte* out) const {
+        const std::uint64_t word = mac.load(std::memory_order_relaxed);
+        if (word == 0) return false;
+        std::memcpy(out, &word, 6);
+        if (used.load(std::memory_order_relaxed) == 0) used.store(1, std::memory_order_relaxed);
+        return true;
+    }
+    void set_mac(const net::MacAddress& m) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, m.bytes.data(), 6);
+        mac.store(word | kUsable, std::memory_order_relaxed);
+    }
+};
+
+// Neighbours by (port, address): open addressing as in SpiTable, with the same protocol; the reader compares the
+// address inside the adjacency. Control writes, workers read.
+class Neighbours {
+  public:
+    explicit Neighbours(Reclaimer& reclaimer);
+
+    // Worker.
+    const Adjacency* find(PortId port, Address128 address, net::Family family) const;
+
+    // Control. The adjacency of a neighbour, made without a MAC where there is none. Pinned ones (gateways) survive
+    // remove() as unusable.
+    std::shared_ptr<Adjacency> get(const net::IpAddress& address, PortId port);
+    void set(const Neighbour& neighbour);
+    void remove(const net::IpAddress& address, PortId port);
+    // Replaces all that is known; adjacencies of neighbours that stay are kept.
+    void replace(const std::vector<Neighbour>& neighbours);
+    // Those that carried packets since the last call.
+    std::vector<NeighbourWanted> take_used();
+    std::size_t size() const { return all_.size(); }
+
+  private:
+    struct Key {
+        net::IpAddress address;
+        PortId port;
+        friend bool operator==(const Key&, const Key&) = default;
+    };
+    struct KeyHash {
+        std::size_t operator()(const Key& k) const noexcept {
+            return std::hash<net::IpAddress>{}(k.address) ^ (std::size_t{k.port.value} << 24);
+        }
+    };
+    struct Table {
+        explicit Table(std::size_t size) : slots(size), mask(size - 1) {}
+        std::vector<std::atomic<const Adjacency*>> slots;
+        std::size_t mask;
+    };
+    static std::size_t hash(PortId port, Address128 address);
+    static void place(Table& table, const Adjacency* adjacency);
+    void publish(const Adjacency* added);
+
+    Reclaimer& reclaimer_;
+    std::unordered_map<Key, std::shared_ptr<Adjacency>, KeyHash> all_;  // control
+    std::unique_ptr<Table> table_;                                      // control
+    std::atomic<const Table*> current_{nullptr};                        // control writes, workers read
+};
+
+}  // namespace sluice::dataplane

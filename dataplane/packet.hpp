@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <rte_mbuf.h>
+#include <rte_prefetch.h>
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+
+#include "dataplane/counters.hpp"
+#include "dataplane/fib.hpp"
+#include "dataplane/flow.hpp"
+#include "dataplane/sa.hpp"
+#include "lib/net/packet.hpp"
+#include "lib/net/wire.hpp"
+
+namespace sluice::dataplane {
+
+// Where a packet came from, which decides what the SPD means for it.
+enum class Origin : std::uint8_t {
+    port,    // received in clear, to be forwarded
+    host,    // sent by the kernel into the host interface
+    tunnel,  // decrypted
+    self,    // made by the worker: an ICMP error
+};
+// Where another worker takes a packet up that was handed over.
+enum class Entry : std::uint8_t { esp, clear, fragment, transmit, to_host };
+
+// A worker's notes on a packet, in the mbuf's private area, so that they travel with it. Only the worker that holds the
+// mbuf touches them. Pointers are good within one loop of one worker: whoever takes a packet over looks them up anew.
+struct alignas(64) PacketNotes {
+    Flow flow;
+    Origin origin = Origin::port;
+    Entry entry = Entry::clear;
+    PortId port;  // received on; for Entry::transmit and to_host: where it goes
+
+    alignas(64) net::Packet ip;  // of the IP header at the front
+    std::uint32_t inner_size = 0;
+    const NextHop* hop = nullptr;
+    InboundSa* in = nullptr;
+    OutboundSa* out = nullptr;
+    std::uint64_t seq = 0;
+};
+inline constexpr std::uint16_t kPrivateBytes = sizeof(PacketNotes);
+static_assert(kPrivateBytes % 64 == 0);
+
+inline PacketNotes& notes(rte_mbuf* m) { return *reinterpret_cast<PacketNotes*>(m + 1); }
+inline Byte* data(rte_mbuf* m) { return static_cast<Byte*>(m->buf_addr) + m->data_off; }
+template <class Header>
+Header* header(rte_mbuf* m, std::size_t offset = 0) {
+    static_assert(alignof(Header) == 1);
+    return reinterpret_cast<Header*>(data(m) + offset);
+}
+inline MutBytes bytes_of(rte_mbuf* m) { return {data(m), m->data_len}; }
+
+inline constexpr std::uint16_t kEthernetSize = sizeof(net::EthernetHeader);
+
+// Moves the front of a single-segment packet. The caller has checked that there is room or data.
+inline void pull(rte_mbuf* m, unsigned n) {
+    assert(n <= m->data_len);
+    m->data_off = static_cast<std::uint16_t>(m->data_off + n);
+    m->data_len = static_cast<std::uint16_t>(m->data_len - n);
+    m->pkt_len -= n;
+}
+inline void push(rte_mbuf* m, unsigned n) {
+    assert(n <= m->data_off);
+    m->data_off = static_cast<std::uint16_t>(m->data_off - n);
+    m->data_len = static_cast<std::uint16_t>(m->data_len + n);
+    m->pkt_len += n;
+}
+inline void set_length(rte_mbuf* m, std::size_t n) {
+    m->data_len = static_cast<std::uint16_t>(n);
+    m->pkt_len = static_cast<std::uint32_t>(n);
+}
+inline std::size_t tailroom(const rte_mbuf* m) { return std::size_t{m->buf_len} - m->data_off - m->data_len; }
+
+// A burst of packets on their way through a stage. Never overflows: no stage makes more packets than it was given.
+struct PacketList {
+    static constexpr unsigned kMax = kMaxBurst;
+    rte_mbuf* packets[kMax];
+    unsigned count = 0;
+    void add(rte_mbuf* m) {
+        assert(count < kMax);
+        packets[count++] = m;
+    }
+    void clear() { count = 0; }
+    bool full() const { return count == kMax; }
+    rte_mbuf** begin() { return packets; }
+    rte_mbuf** end() { return packets + count; }
+};
+
+// Reads the IP packet at the front of m into its notes and cuts what follows it (Ethernet padding).
+net::PacketFault read_ip(rte_mbuf* m);
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "dataplane/counters.hpp"
+#include "dataplane/crypto_engine.hpp"
+#include "dataplane/events.hpp"
+#include "dataplane/hold.hpp"
+#include "dataplane/packet.hpp"
+#include "dataplane/reassembly.hpp"
+#include "dataplane/tables.hpp"
+#include "lib/net/icmp.hpp"
+
+struct rte_mempool;
+
+namespace sluice::dataplane {
+
+// The packet path of one worker: everything between a received burst and the buffers that the loop hands to ports, host
+// interfaces and other workers. It does no input or output itself, so tests and the benchmark drive these very
+// functions. One thread at a time.
+//
+// Every stage takes a list of packets and leaves each in exactly one other list, or in drop().
+class Path {
+  public:
+    struct Resources {
+        WorkerId worker;
+        Tables& tables;
+        rte_mempool& pool;
+        std::span<WorkerRings* const> rings;  // of all workers, by id
+        crypto::Random& random;               // at make() only
+    };
+    static Result<std::unique_ptr<Path>> make(const Resources& resources);
+    ~Path();
+    Path(const Path&) = delete;
+    Path& operator=(const Path&) = delete;
+
+    // now: TSC cycles at the start of this loop.
+    void begin(std::uint64_t now) { now_ = now; }
+    // At most kMaxBurst Ethernet frames each; the path owns them from here on.
+    void receive_from_port(PortId port, std::span<rte_mbuf*> frames);
+    void receive_from_host(PortId port, std::span<rte_mbuf*> frames);
+    void receive_handed_over(std::span<rte_mbuf*> packets);
+    // Sends on the ICMP errors that were made, and lets go of what was held too long.
+    void run_deferred();
+    void run(const Command& command);
+
+    // Frames that are ready; the loop takes them out and clears the list.
+    PacketList& port_output(PortId port) { return port_out_[port.value]; }
+    PacketList& host_output(PortId port) { return host_out_[port.value]; }
+    // What the loop calls for a list that is full before the burst ends.
+    class Output {
+      public:
+        virtual ~Output() = default;
+        virtual void send_to_port(PortId port, PacketList& list) = 0;
+        virtual void send_to_host(PortId port, PacketList& list) = 0;
+    };
+    void set_output(Output* output) { output_ = output; }
+    void flush();
+
+    void drop(rte_mbuf* m, Drop reason);
+    WorkerCounters& counters() { return counters_; }
+    const WorkerCounters& counters() const { return counters_; }
+    const CryptoEngine& crypto() const { return *crypto_; }
+    bool raised_events() const { return raised_; }
+    void clear_raised() { raised_ = false; }
+    // Bit w: worker w got packets since the last call, and may be asleep.
+    std::uint64_t take_handed_to() { return std::exchange(handed_to_, 0); }
+    bool has_deferred() const { return deferred_.count != 0; }
+    WorkerId worker() const { return worker_; }
+
+  private:
+    explicit Path(const Resources& resources);
+    void run_stages();
+
+    // classify.cpp
+    void classify_port(PortId port, std::span<rte_mbuf*> frames);
+    void classify_frame(rte_mbuf* m);
+    void classify_local(rte_mbuf* m);
+    void classify_local_udp(rte_mbuf* m);
+    void admit_clear_to_host(rte_mbuf* m);
+    void admit_clear_to_forward(rte_mbuf* m);
+    void reassemble(rte_mbuf* m);
+    void classify_host(PortId port, std::span<rte_mbuf*> frames);
+    bool linear(rte_mbuf* m);
+    bool parse(rte_mbuf* m);
+    bool is_ike(const Flow& flow) const;
+    void finish_checksum(rte_mbuf* m) const;
+    const NextHop& route(rte_mbuf* m) const;
+
+    // inbound.cpp
+    void open_esp();
+    void admit_esp(rte_mbuf* m);
+    bool sa_serves(rte_mbuf* m, const InboundSa& sa);
+    void prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t esp_size);
+    void hold_for_spi(rte_mbuf* m, Spi spi);
+    void accept(rte_mbuf* m, const CryptoOp& op);
+    bool unwrap(rte_mbuf* m, const CryptoOp& op);
+    void note_endpoint(rte_mbuf* m, InboundSa& sa);
+
+    // outbound.cpp
+    void apply_policy();
+    void protect(rte_mbuf* m, const OutboundVerdict& verdict);
+    bool fits_tunnel(rte_mbuf* m, const OutboundSa& sa);
+    void seal_esp();
+    bool prepare_seal(rte_mbuf* m, CryptoOp& op);
+    void write_outer(rte_mbuf* m, const OutboundSa& sa) const;
+    void finish_seal(rte_mbuf* m);
+
+    // forward.cpp
+    void forward_clear();
+    void transmit(rte_mbuf* m);
+    void transmit_fragments(rte_mbuf* m, std::size_t mtu);
+    void resolve_and_send(rte_mbuf* m);
+    void send_frame(rte_mbuf* m, PortId port);
+    void send_unchanged(rte_mbuf* m);
+    void deliver_frame_to_host(rte_mbuf* m, PortId port);
+    void deliver_unchanged_to_host(rte_mbuf* m);
+    void write_ethernet(rte_mbuf* m, PortId port);
+    void deliver_inner_to_host(rte_mbuf* m, PortId port);
+    void hand_over(rte_mbuf* m, WorkerId worker, Entry entry);
+    void release_neighbour(const net::IpAddress& address, PortId port);
+
+    // slow.cpp
+    void send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu = 0);
+    void fragment(rte_mbuf* m, std::size_t mtu, PacketList& out);
+    void raise(const Event& event);
+    void raise_acquire(PolicySlot& slot, const Flow& flow);
+    template <class Sa>
+    void account(Sa& sa, std::uint64_t seq, std::size_t bytes);
+    template <class Sa>
+    void reached_limit(Sa& sa);
+    template <class Sa>
+    void raise_soft(Sa& sa);
+    template <class Sa>
+    void raise_hard(Sa& sa);
+    void update_endpoints(const Command& command);
+    void release_spi(Spi spi);
+    Instant instant() const;
+
+    const WorkerId worker_;
+    Tables& tables_;
+    rte_mempool& pool_;
+    std::vector<WorkerRings*> rings_;
+    Output* output_ = nullptr;
+    std::uint64_t now_ = 0;
+    const std::uint64_t hz_;  // TSC cycles a second
+    bool raised_ = false;
+    std::unique_ptr<CryptoEngine> crypto_;
+
+    // Between stages.
+    PacketList esp_;       // to be opened; data at the outer IP header
+    PacketList clear_;     // to meet the outbound SPD; data at the IP header
+    PacketList protect_;   // to be sealed
+    PacketList forward_;   // bypass: to be routed
+    PacketList deferred_;  // made by this worker, for the next loop
+    PacketList crypto_list_;
+    std::array<CryptoOp, kMaxBurst> ops_{};  // one for each of crypto_list_
+
+    std::vector<PacketList> port_out_;
+    std::vector<PacketList> host_out_;
+    Hold spi_hold_;
+    Hold neighbour_hold_;
+    Reassembly reassembly_;
+    net::IcmpRateLimit icmp_limit_{1000, 100};
+    std::uint32_t fragment_id_ = 0;
+    std::uint64_t handed_to_ = 0;
+    WorkerCounters counters_;
+};
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/sa.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "lib/net/checksum.hpp"
+#include "lib/net/wire.hpp"
+
+namespace sluice::dataplane {
+
+namespace {
+
+constexpr std::uint8_t kOuterHopLimit = 64;
+
+void write_v4(OuterTemplate& t) {
+    net::Ipv4Header ip{};
+    ip.version_ihl = 0x45;
+    ip.ttl = kOuterHopLimit;
+    ip.protocol = t.shape.udp ? net::kProtocolUdp : net::kProtocolEsp;
+    std::memcpy(ip.source.data(), t.local.address.bytes().data(), 4);
+    std::memcpy(ip.destination.data(), t.remote.address.bytes().data(), 4);
+    std::memcpy(t.bytes, &ip, sizeof(ip));
+    net::ChecksumSum sum;
+    sum.add(Bytes{t.bytes, sizeof(ip)});
+    t.ipv4_sum = sum.folded();
+}
+
+void write_v6(OuterTemplate& t) {
+    net::Ipv6Header ip{};
+    ip.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
+    ip.hop_limit = kOuterHopLimit;
+    ip.next_header = t.shape.udp ? net::kProtocolUdp : net::kProtocolEsp;
+    std::memcpy(ip.source.data(), t.local.address.bytes().data(), 16);
+    std::memcpy(ip.destination.data(), t.remote.address.bytes().data(), 16);
+    std::memcpy(t.bytes, &ip, sizeof(ip));
+}
+
+std::uint64_t next_limit(std::uint64_t soft, std::uint64_t hard) {
+    const std::uint64_t s = soft == 0 ? ~0ULL : soft;
+    const std::uint64_t h = hard == 0 ? ~0ULL : hard;
+    return std::min(s, h);
+}
+
+esp::Layout layout_of(const Algorithm& a) { return {.iv_size = a.iv, .icv_size = a.icv, .align = a.align}; }
+
+Result<void> check(const ipsec::ChildSa& c) {
+    if (c.mode != ipsec::Mode::tunnel) return fail(ErrorCode::unsupported, "workers carry tunnel mode only");
+    if (c.local.address.family() != c.remote.address.family() || !c.local.address) {
+        return fail(ErrorCode::invalid, "an SA needs a local and a remote address of one family");
+    }
+    if (c.inbound.spi.value < 256 || c.outbound.spi.value < 256) {
+        return fail(ErrorCode::invalid, "SPIs 0 to 255 are reserved (RFC 4303 2.1)");
+    }
+    if (c.replay_window > esp::ReplayWindow::kMaxSize) {
+        return fail(ErrorCode::invalid,
+                    "replay window of " + std::to_string(c.replay_window) + " packets, at most 65536");
+    }
+    if (c.local_ts.empty() || c.remote_ts.empty()) return fail(ErrorCode::invalid, "an SA without traffic selectors");
+    return {};
+}
+
+Result<std::unique_ptr<InboundSa>> make_inbound(const ipsec::ChildSa& c, const KeyExpander& expander,
+                                                const SaPlacement& placement) {
+    const std::size_t words = esp::ReplayWindow::words_needed(c.replay_window);
+    auto sa = std::make_unique<InboundSa>(std::make_unique<std::uint64_t[]>(words), c.replay_window, c.esn);
+    if (const auto done = expander.expand(c.inbound.keys, sa->key); !done) return done.error();
+    sa->spi = c.inbound.spi;
+    sa->child = c.id;
+    sa->owner = placement.inbound_owner;
+    sa->segment = placement.inbound_segment;
+    sa->layout = layout_of(sa->key.algorithm());
+    sa->encap = c.encap;
+    sa->copy_ecn = c.copy_ecn;
+    sa->dscp = c.dscp;
+    sa->selectors = CompiledSelectors::of(c.local_ts, c.remote_ts);
+    sa->lifetime = c.lifetime;
+    sa->limits = SaLimits::of(c.lifetime);
+    sa->remote = c.remote;
+    return sa;
+}
+
+Result<std::unique_ptr<OutboundSa>> make_outbound(const ipsec::ChildSa& c, const KeyExpander& expander,
+                                                  const SaPlacement& placement) {
+    auto sa = std::make_unique<OutboundSa>(c.esn);
+    if (const auto done = expander.expand(c.outbound.keys, sa->key); !done) return done.error();
+    const Algorithm& algorithm = sa->key.algorithm();
+    sa->spi = c.outbound.spi;
+    sa->child = c.id;
+    sa->owner = placement.outbound_owner;
+    sa->segment = placement.outbound_segment;
+    sa->layout = layout_of(algorithm);
+    sa->random_iv = algorithm.random_iv;
+    sa->copy_ecn = c.copy_ecn;
+    sa->df = c.df;
+    sa->dscp = c.dscp;
+    sa->iv_prefix = esp::iv_prefix(c.iv_node, c.iv_incarnation);
+    sa->lifetime = c.lifetime;
+    sa->outer = OuterTemplate::of(c.local, c.remote, c.encap);
+    sa->limits = SaLimits::of(c.lifetime);
+    // A single node owns all of the space; a cluster reserves it in chunks.
+    sa->sequence.reserve(esp::OutboundSequence::last_number(c.esn));
+    esp::IvSource source;
+    sa->ivs = source.allocate(esp::kIvHardLimit);
+    return sa;
+}
+
+}  // namespace
+
+OuterTemplate OuterTemplate::of(const net::Endpoint& local, const net::Endpoint& remote, bool encap) {
+    OuterTemplate t;
+    t.shape = {.family = local.address.family(), .udp = encap};
+    t.size = static_cast<std::uint8_t>(t.shape.size());
+    t.local = local;
+    t.remote = remote;
+    t.shape.family == net::Family::v4 ? write_v4(t) : write_v6(t);
+    if (encap) {
+        net::UdpHeader udp{};
+        udp.source_port = Be16::of(local.port);
+        udp.destination_port = Be16::of(remote.port);
+        std::memcpy(t.bytes + t.shape.ip_size(), &udp, sizeof(udp));
+    }
+    return t;
+}
+
+SaLimits SaLimits::of(const ipsec::Lifetime& l) {
+    SaLimits limits;
+    limits.check_packets = next_limit(l.soft_packets, l.hard_packets);
+    limits.check_bytes = next_limit(l.soft_bytes, l.hard_bytes);
+    return limits;
+}
+
+Result<SaPair> make_sa(const ipsec::ChildSa& child, const KeyExpander& expander, const SaPlacement& placement) {
+    if (const auto checked = check(child); !checked) return checked.error();
+    auto inbound = make_inbound(child, expander, placement);
+    if (!inbound) return inbound.error();
+    auto outbound = make_outbound(child, expander, placement);
+    if (!outbound) return outbound.error();
+    return SaPair{std::move(*inbound), std::move(*outbound)};
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "dataplane/counters.hpp"
+#include "dataplane/crypto_engine.hpp"
+#include "dataplane/flow.hpp"
+#include "lib/esp/iv.hpp"
+#include "lib/esp/layout.hpp"
+#include "lib/esp/replay.hpp"
+#include "lib/esp/sequence.hpp"
+#include "lib/ipsec/child_sa.hpp"
+
+namespace sluice::dataplane {
+
+// SAs as a worker reads them. Control makes them, publishes them (SpiTable, SpdIndex) and retires them; one worker, the
+// owner, carries their traffic. Other workers read `owner` and the selectors and hand packets over, so that sequence
+// numbers, IVs and replay windows have one writer (TRAPS 44).
+//
+// Cache lines: line 0 is read only and is what a packet needs first; then the header template; what the owner writes
+// has a line of its own; the expanded key comes last.
+
+// The outer headers of an SA: IPv4 or IPv6, and UDP where encapsulated. Changed by the owner alone, between two bursts,
+// when control sends it a new one (update_endpoints).
+struct OuterTemplate {
+    static constexpr std::size_t kMaxSize = 48;
+    Byte bytes[kMaxSize] = {};
+    esp::OuterShape shape;
+    std::uint8_t size = 0;
+    std::uint16_t ipv4_sum = 0;  // IPv4: ones' complement sum of the template's header words
+    net::Endpoint remote;        // what an inbound packet's source is compared with
+    net::Endpoint local;
+
+    static OuterTemplate of(const net::Endpoint& local, const net::Endpoint& remote, bool encap);
+};
+
+// How far one half of an SA has come. Owner writes, control reads.
+struct SaUsage {
+    Count packets;
+    Count bytes;
+    Count last_cycles;  // TSC of the last burst that used it, 0: never
+    Count highest;      // sequence number
+};
+
+// The limits of ipsec::Lifetime that concern a worker, folded so that a packet makes two compares. Owner writes.
+struct SaLimits {
+    std::uint64_t check_packets = ~0ULL;  // the next limit ahead
+    std::uint64_t check_bytes = ~0ULL;
+    bool soft_raised = false;
+    bool hard_reached = false;
+
+    static SaLimits of(const ipsec::Lifetime& lifetime);
+};
+
+struct alignas(64) OutboundSa {
+    // Line 0, read only.
+    Spi spi;
+    ChildSaId child;
+    WorkerId owner;
+    SegmentId segment;
+    esp::Layout layout;
+    bool esn = false;
+    bool random_iv = false;
+    bool copy_ecn = true;
+    ipsec::CopyDf df = ipsec::CopyDf::copy;
+    ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
+    std::uint64_t iv_prefix = 0;
+    ipsec::Lifetime lifetime;
+
+    alignas(64) OuterTemplate outer;
+
+    // Owner writes.
+    alignas(64) esp::OutboundSequence sequence;
+    esp::IvRange ivs;
+    SaUsage usage;
+    SaLimits limits;
+
+    CryptoKey key;
+
+    explicit OutboundSa(bool extended) : esn(extended), sequence(extended) {}
+    void prefetch() const {
+        __builtin_prefetch(this);
+        __builtin_prefetch(&outer);
+        __builtin_prefetch(&sequence, 1);
+    }
+};
+
+struct alignas(64) InboundSa {
+    // Line 0, read only but for encap.
+    Spi spi;
+    ChildSaId child;
+    WorkerId owner;
+    SegmentId segment;
+    esp::Layout layout;
+    bool esn = false;
+    bool encap = false;  // the owner changes it with remote, as OuterTemplate
+    bool copy_ecn = true;
+    ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
+    CompiledSelectors selectors;
+    ipsec::Lifetime lifetime;
+
+    // Owner writes.
+    alignas(64) esp::ReplayWindow window;
+    esp::EsnResync resync;
+    std::uint32_t resync_attempt = 0;  // the next packet is tried this many high halves further (RFC 4303 A3)
+    SaUsage usage;
+    SaLimits limits;
+    net::Endpoint remote;    // what the SA has
+    net::Endpoint reported;  // the last change that was reported
+
+    CryptoKey key;
+
+    InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended)
+        : esn(extended),
+          window({words.get(), esp::ReplayWindow::words_needed(size)}, size, extended),
+          bitmap(std::move(words)) {}
+    void prefetch() const {
+        __builtin_prefetch(this);
+        __builtin_prefetch(&window, 1);
+    }
+
+  private:
+    std::unique_ptr<std::uint64_t[]> bitmap;
+};
+
+// Both halves of a child SA, as control owns them.
+struct SaPair {
+    std::unique_ptr<InboundSa> inbound;
+    std::unique_ptr<OutboundSa> outbound;
+};
+
+struct SaPlacement {
+    WorkerId inbound_owner;
+    WorkerId outbound_owner;
+    SegmentId inbound_segment;
+    SegmentId outbound_segment;
+};
+// Checks the specification and builds both halves. unsupported: mode or algorithm; invalid: keys, SPIs, addresses,
+// window.
+Result<SaPair> make_sa(const ipsec::ChildSa& child, const KeyExpander& expander, const SaPlacement& placement);
+
+}  // namespace sluice::dataplane

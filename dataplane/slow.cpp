@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// What happens to few packets: ICMP errors, fragments, events, commands of control.
+#include <algorithm>
+#include <cstring>
+
+#include "dataplane/account.hpp"
+#include "dataplane/path.hpp"
+
+namespace sluice::dataplane {
+
+Instant Path::instant() const {
+    const std::uint64_t seconds = now_ / hz_;
+    const std::uint64_t rest = now_ % hz_;
+    return Instant{std::chrono::seconds{seconds} + std::chrono::nanoseconds{rest * 1'000'000'000 / hz_}};
+}
+
+// To the source of m, from an address of ours: of the port that a routed packet came by, or, for a decrypted one, of
+// the port that it would leave by, since that address lies inside the selectors. m stays the caller's. The error goes
+// through the SPD like any packet, in the next loop.
+void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
+    const PacketNotes& n = notes(m);
+    if (n.origin == Origin::self || deferred_.full()) return;
+    if (!net::icmp_error_allowed(error, n.ip, bytes_of(m)) || !icmp_limit_.take(instant())) return;
+    const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
+    const PortId port = n.origin == Origin::tunnel ? route(m).port : n.port;
+    const net::IpAddress source = fib.source_address(port, n.ip.family);
+    if (!source) return;
+    rte_mbuf* const out = rte_pktmbuf_alloc(&pool_);
+    if (out == nullptr) return;
+    const std::size_t size =
+        net::write_icmp_error({.error = error, .source = source, .mtu = static_cast<std::uint32_t>(mtu)}, n.ip,
+                              bytes_of(m), {data(out), tailroom(out)});
+    set_length(out, size);
+    notes(out).origin = Origin::self;
+    notes(out).port = port;
+    if (size == 0 || read_ip(out) != net::PacketFault::none) return rte_pktmbuf_free(out);
+    counters_.icmp_sent.add(1);
+    deferred_.add(out);
+}
+
+namespace {
+
+struct Cut {
+    std::size_t header = 0;  // bytes repeated in front of every piece, fragment header not counted
+    std::size_t extra = 0;   // the IPv6 fragment header
+    std::size_t step = 0;    // payload of a piece, a multiple of 8
+};
+
+Cut plan(rte_mbuf* m, std::size_t mtu) {
+    const bool v4 = data(m)[0] >> 4 == 4;
+    Cut cut;
+    cut.header = v4 ? header<net::Ipv4Header>(m)->header_size() : sizeof(net::Ipv6Header);
+    cut.extra = v4 ? 0 : sizeof(net::Ipv6FragmentHeader);
+    cut.step = mtu > cut.header + cut.extra ? (mtu - cut.header - cut.extra) & ~std::size_t{7} : 0;
+    return cut;
+}
+
+// RFC 791 3.2. Options are repeated in every piece.
+void write_v4_piece(rte_mbuf* piece, std::size_t header_size, std::size_t offset, bool last) {
+    auto* const ip = header<net::Ipv4Header>(piece);
+    const bool more = !last || ip->more_fragments();
+    const std::size_t at = ip->fragment_offset() + offset;
+    ip->total_length = Be16::of(static_cast<std::uint16_t>(piece->pkt_len));
+    ip->fragment = Be16::of(static_cast<std::uint16_t>(at / 8 | (more ? net::Ipv4Header::kMoreFragments : 0U)));
+    net::set_ipv4_checksum(bytes_of(piece).first(header_size));
+}
+
+// RFC 8200 4.5, as the source of the packet: only outer headers of ours are cut this way.
+void write_v6_piece(rte_mbuf* piece, std::uint32_t id, std::size_t offset, bool last) {
+    auto* const ip = header<net::Ipv6Header>(piece);
+    net::Ipv6FragmentHeader fragment{};
+    fragment.next_header = ip->next_header;
+    fragment.offset_flags = Be16::of(static_cast<std::uint16_t>(offset | (last ? 0U : 1U)));
+    fragment.id = Be32::of(id);
+    std::memcpy(data(piece) + sizeof(net::Ipv6Header), &fragment, sizeof(fragment));
+    ip->next_header = net::kProtocolFragment;
+    ip->payload_length = Be16::of(static_cast<std::uint16_t>(piece->pkt_len - sizeof(net::Ipv6Header)));
+}
+
+}  // namespace
+
+// Copies m into pieces of at most mtu bytes and frees it. All pieces or none.
+void Path::fragment(rte_mbuf* m, std::size_t mtu, PacketList& out) {
+    const Cut cut = plan(m, mtu);
+    const std::size_t payload = m->pkt_len - cut.header;
+    const std::size_t count = cut.step == 0 ? 0 : (payload + cut.step - 1) / cut.step;
+    std::array<rte_mbuf*, PacketList::kMax> pieces{};
+    if (count == 0 || count > PacketList::kMax - out.count ||
+        rte_pktmbuf_alloc_bulk(&pool_, pieces.data(), static_cast<unsigned>(count)) != 0) {
+        return drop(m, Drop::fragment);
+    }
+    ++fragment_id_;
+    for (std::size_t i = 0; i < count; ++i) {
+        rte_mbuf* const piece = pieces[i];
+        const std::size_t offset = i * cut.step;
+        const std::size_t size = std::min(cut.step, payload - offset);
+        notes(piece) = notes(m);
+        set_length(piece, cut.header + cut.extra + size);
+        std::memcpy(data(piece), data(m), cut.header);
+        std::memcpy(data(piece) + cut.header + cut.extra, data(m) + cut.header + offset, size);
+        const bool last = i + 1 == count;
+        cut.extra == 0 ? write_v4_piece(piece, cut.header, offset, last)
+                       : write_v6_piece(piece, fragment_id_, offset, last);
+        out.add(piece);
+    }
+    rte_pktmbuf_free(m);
+}
+
+void Path::raise(const Event& event) {
+    if (worker_.value >= rings_.size() || !rings_[worker_.value]->events.put(event))
+        return counters_.events_lost.add(1);
+    raised_ = true;
+}
+
+// At most one a second and policy, whichever worker comes first.
+void Path::raise_acquire(PolicySlot& slot, const Flow& flow) {
+    std::uint64_t last = slot.acquired_cycles.load(std::memory_order_relaxed);
+    if (last != 0 && now_ - last < hz_) return;
+    if (!slot.acquired_cycles.compare_exchange_strong(last, now_, std::memory_order_relaxed)) return;
+    raise({.kind = EventKind::acquire, .policy = slot.id, .flow = flow});
+}
+
+void Path::update_endpoints(const Command& c) {
+    InboundSa* const in = tables_.sad.find(c.spi);
+    if (in != nullptr && in->child == c.child && in->owner == worker_) {
+        in->encap = c.outer.shape.udp;
+        in->remote = c.outer.remote;
+        in->reported = {};
+    }
+    OutboundSa* const out = tables_.outbound.find(Tables::child_key(c.child));
+    if (out != nullptr && out->child == c.child && out->owner == worker_) out->outer = c.outer;
+}
+
+// An SPI has got its keys, or never will: what waited is ESP for it like any other.
+void Path::release_spi(Spi spi) {
+    for (rte_mbuf* m : spi_hold_.take({.value = spi.value, .family = net::Family::none, .port = {}})) esp_.add(m);
+    run_stages();
+}
+
+}  // namespace sluice::dataplane

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dataplane/backend.hpp"
+#include "dataplane/path.hpp"
+#include "lib/crypto/random.hpp"
+#include "lib/esp/codec.hpp"
+#include "tests/unit/dataplane/packets.hpp"
+
+// A gateway without threads or devices: the tables, one or more paths, and hands that put frames in and take them out.
+//
+//   lan (port 0)                          wan (port 1)
+//   10.1.0.1/24, fd01::1/64               192.0.2.1/24, 2001:db8::1/64
+//   neighbour .10                         neighbour .2, router to 10.2.0.0/16 and fd02::/64
+namespace sluice::test {
+
+inline constexpr PortId kLan{0};
+inline constexpr PortId kWan{1};
+inline const net::MacAddress kLanMac{{0x02, 0, 0, 0, 1, 1}};
+inline const net::MacAddress kWanMac{{0x02, 0, 0, 0, 2, 1}};
+inline const net::MacAddress kAliceMac{{0x02, 0, 0, 0, 1, 0x10}};
+inline const net::MacAddress kPeerMac{{0x02, 0, 0, 0, 2, 2}};
+
+// Starts EAL once in the process, without root, hugepages or devices.
+void start_eal_once();
+
+dataplane::HostView host_view();
+
+struct Shape {
+    unsigned workers = 1;
+    std::uint16_t wan_mtu = 1500;
+    std::uint16_t lan_mtu = 1500;
+    bool unfinished_checksums = false;
+};
+
+class Gateway {
+  public:
+    explicit Gateway(const Shape& shape = {});
+    ~Gateway();
+
+    dataplane::Tables& tables() { return *tables_; }
+    dataplane::WorkersBackend& backend() { return *backend_; }
+    dataplane::Path& path(unsigned worker = 0) { return *paths_[worker]; }
+    rte_mempool& pool() { return *pool_; }
+    rte_mbuf* make(Bytes frame, unsigned segments = 1);
+
+    // One frame, or one burst, as received; then commands and deferred packets of all workers are run.
+    void from_port(PortId port, const ByteVec& frame);
+    void from_port(PortId port, const std::vector<ByteVec>& frames);
+    void from_host(PortId port, const ByteVec& frame);
+    // Runs commands, handed-over packets and deferred work until nothing moves.
+    void settle();
+    void advance_seconds(unsigned seconds) { now_ += seconds * hz_; }
+
+    // Frames that went out since the last call, over all workers.
+    std::vector<ByteVec> take_port(PortId port);
+    std::vector<ByteVec> take_host(PortId port);
+    // How many packets were dropped for this reason, over all workers.
+    std::uint64_t drops(dataplane::Drop reason) const;
+    std::uint64_t all_drops() const;
+    std::uint64_t counter(dataplane::Count dataplane::WorkerCounters::*field) const;
+    // mbufs of the pool that are in use.
+    unsigned in_use() const;
+
+  private:
+    void begin();
+    static std::vector<ByteVec> drain(dataplane::PacketList& list);
+
+    rte_mempool* pool_;
+    std::uint64_t hz_;
+    std::uint64_t now_;
+    std::unique_ptr<dataplane::Tables> tables_;
+    std::vector<std::unique_ptr<dataplane::WorkerRings>> rings_;
+    std::vector<dataplane::WorkerRings*> ring_pointers_;
+    std::vector<std::unique_ptr<dataplane::Path>> paths_;
+    std::unique_ptr<dataplane::WorkersBackend> backend_;
+    crypto::SystemRandom random_;
+};
+
+// An ESP suite of a test: name and transforms.
+struct Suite {
+    const char* name;
+    crypto::Encr encr;
+    std::uint16_t key_bits;
+    crypto::Integ integ;
+};
+const std::vector<Suite>& all_suites();
+
+struct ChildOptions {
+    Suite suite{"aes128gcm16", crypto::Encr::aes_gcm_16, 128, crypto::Integ::none};
+    bool outer_v6 = false;
+    bool encap = false;
+    bool esn = false;
+    std::uint32_t replay_window = 64;
+    std::uint32_t id = 1;
+    PolicyId policy{1};
+};
+// 10.1.0.0/24 and fd01::/64 here, 10.2.0.0/16 and fd02::/64 there. Keys are made from the id.
+ipsec::ChildSa make_child(const ChildOptions& options = {});
+// The policy with id 1 for the same selectors.
+ipsec::Spd make_spd(bool trap = false);
+
+// The peer's side of a child SA: seals what the worker is to open and opens what it has sealed, with the reference
+// codec over OpenSSL.
+class Peer {
+  public:
+    explicit Peer(const ipsec::ChildSa& child) : child_(child) {}
+    // A frame for the wan port; seq 0 takes the next number.
+    ByteVec seal(Bytes inner, std::uint64_t seq = 0, std::uint8_t next_header = 0, std::uint8_t outer_tos = 0);
+    // The inner packet of a frame that left the wan port; nothing where it does not verify with this number.
+    std::optional<ByteVec> open(const ByteVec& frame, std::uint64_t seq);
+    // The ESP part of a frame, SPI first.
+    Bytes esp_of(const ByteVec& frame) const;
+    std::uint64_t next_seq = 1;
+
+  private:
+    const ipsec::ChildSa& child_;
+};
+
+}  // namespace sluice::test

@@ -22,7 +22,8 @@ def charons(gateway):
     moon_child = {"net": {"local_ts": "10.1.0.0/24", "remote_ts": "10.2.0.0/24", "esp_proposals": "aes128gcm16"}}
     carol_child = {"net": {"local_ts": "10.2.0.0/24", "remote_ts": "10.1.0.0/24", "esp_proposals": "aes128gcm16"}}
     far = topology.CAROL_BEHIND_NAT if gateway.nat else topology.CAROL4
-    moon = Charon(gateway.moon, psk_connection(topology.MOON4, "%any", "moon.lab.test", "carol.lab.test", moon_child, "a secret of the lab", mobike="no"))
+    moon = Charon(gateway.moon, psk_connection(topology.MOON4, "%any", "moon.lab.test", "carol.lab.test", moon_child, "a secret of the lab",
+                                               mobike="no"))
     carol = Charon(gateway.carol, psk_connection(far, topology.MOON4, "carol.lab.test", "moon.lab.test", carol_child, "a secret of the lab",
                                                  dpd_delay="1s", mobike="no"))  # charon follows a new mapping from IKE messages alone
     return moon.start(), carol.start()

@@ -55,7 +55,8 @@ class UmlGuest:
                   "con=null", "con0=fd:0,fd:1", "quiet", "loglevel=3", f"vec0:transport=tap,ifname={tap},gro=1", f"init={HERE}/guest_init.sh"]
         self.process = Process(words, self.space.lab.logs / f"{self.umid}.log", stdin=self.console)
         self.space.lab.at_end(self.stop)
-        wait_until(lambda: "guest ready" in self.process.text() or not self.process.alive(), 30, lambda: f"the guest boots: {self.process.text()[-500:]}")
+        wait_until(lambda: "guest ready" in self.process.text() or not self.process.alive(), 30,
+                   lambda: f"the guest boots: {self.process.text()[-500:]}")
         if not self.process.alive():
             raise AssertionError(f"the guest kernel ended: {self.process.text()[-1000:]}")
 
@@ -113,7 +114,8 @@ class KernelPeer:
             self.space.plain_offloads(device)
         inside = " && ".join(f"ip addr add {a} dev inner0{' nodad' if ':' in a else ''}" for a in inner)
         self.guest.exec(f"ip link set vec0 up && ip addr add {address4} dev vec0 && ip addr add {address6} dev vec0 nodad && "
-                        f"ip link add inner0 type dummy && ip link set inner0 up && {inside} && sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
+                        f"ip link add inner0 type dummy && ip link set inner0 up && {inside} && "
+                        "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
     def exec(self, command, ok=(0,), timeout=30):
         return self.guest.exec(command, ok, timeout)

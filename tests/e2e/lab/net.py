@@ -158,8 +158,8 @@ class Lab:
     work:   short path for sockets and state; removed at the end.
     """
 
-    def __init__(self, name="lab"):
-        self.prefix = f"sl{os.getpid()}{chr(ord('a') + next(_SERIAL) % 26)}-"
+    def __init__(self, name="lab", prefix=None):
+        self.prefix = prefix or f"sl{os.getpid()}{chr(ord('a') + next(_SERIAL) % 26)}-"
         self._ends = contextlib.ExitStack()
         self.work = Path(tempfile.mkdtemp(prefix=self.prefix))
         self.at_end(shutil.rmtree, self.work, True)
@@ -183,6 +183,10 @@ class Lab:
 
     def close(self):
         self._ends.close()
+
+    def abandon(self):
+        """Leaves everything running and takes the duty to remove it from this object."""
+        self._ends.pop_all()
 
     def namespace(self, short):
         return Namespace(self, short)

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "ike/protect.hpp"
+#include "lib/crypto/prf.hpp"
 #include "tests/unit/ike/peer_record.hpp"
 #include "tests/unit/ike/seeded_random.hpp"
 
@@ -108,6 +109,7 @@ TEST_CASE("TRAPS 13: the pad length is looked at only once the ICV has verified"
             const auto longer = open(message, keys);
             REQUIRE_FALSE(longer);
             CHECK(longer.failure().error == OpenError::inner);
+            CHECK(longer.failure().parse == ParseFailure{ParseError::body, PayloadType::sk});
             message.back() ^= 1;  // the same, forged: the bad padding must not show
             const auto forged = open(message, keys);
             REQUIRE_FALSE(forged);
@@ -183,6 +185,24 @@ TEST_CASE("An SK payload too short for IV, ICV and pad length, or not of whole b
             REQUIRE_FALSE(opened);
             CHECK(opened.failure().error == OpenError::icv);
         }
+    }
+}
+
+TEST_CASE("TRAPS 13: CBC text that is no multiple of the block does not open, though its MAC be right") {
+    SeededRandom random(16);
+    const auto keys = keys_for({Encr::aes_cbc, 128, Integ::hmac_sha2_256_128}, random);
+    for (const std::size_t text : {0U, 1U, 15U, 17U, 31U}) {
+        const ByteVec body = random.bytes(16 + text);
+        ByteWriter out;
+        write_header(out, kHeader, PayloadType::sk, kHeaderSize + kGenericHeaderSize + body.size() + 16);
+        out.u16(0);
+        out.u16(static_cast<std::uint16_t>(kGenericHeaderSize + body.size() + 16));
+        out.raw(body);
+        const SecretBytes mac = crypto::prf(Prf::hmac_sha2_256, keys.integ_key.view(), {out.view()});
+        out.raw(mac.view().first(16));
+        const auto opened = open(out.view(), keys);
+        REQUIRE_FALSE(opened);
+        CHECK(opened.failure().error == OpenError::icv);
     }
 }
 

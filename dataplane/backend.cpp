@@ -2,6 +2,7 @@
 #include "dataplane/backend.hpp"
 
 #include <rte_cycles.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <string>
@@ -33,9 +34,12 @@ ipsec::SaCounters read_usage(const SaUsage& u) {
 
 }  // namespace
 
-WorkersBackend::WorkersBackend(Tables& tables, KeyExpander expander, std::span<WorkerRings* const> rings,
-                               std::function<void(WorkerId)> wake)
-    : tables_(tables), expander_(std::move(expander)), rings_(rings.begin(), rings.end()), wake_(std::move(wake)) {}
+WorkersBackend::WorkersBackend(Parts parts)
+    : tables_(parts.tables),
+      expander_(std::move(parts.expander)),
+      rings_(parts.rings.begin(), parts.rings.end()),
+      wake_(std::move(parts.wake)),
+      event_fd_(parts.event_fd) {}
 
 // No worker runs any more.
 WorkersBackend::~WorkersBackend() {
@@ -71,7 +75,10 @@ void WorkersBackend::release(Spi inbound) {
     tables_.reserved.remove(inbound);
     tables_.reclaimer.retire(std::move(found->second));
     reservations_.erase(found);
-    broadcast({.kind = CommandKind::release_spi, .port = {}, .spi = inbound, .child = {}, .address = {}, .outer = {}});
+    Command command;
+    command.kind = CommandKind::release_spi;
+    command.spi = inbound;
+    broadcast(command);
 }
 
 SaPlacement WorkersBackend::place(const ipsec::ChildSa& sa) const {
@@ -145,12 +152,11 @@ Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint&
     child.spec.local = local;
     child.spec.remote = remote;
     child.spec.encap = encap;
-    const Command command{.kind = CommandKind::update_endpoints,
-                          .port = {},
-                          .spi = child.spec.inbound.spi,
-                          .child = id,
-                          .address = {},
-                          .outer = OuterTemplate::of(local, remote, encap)};
+    Command command;
+    command.kind = CommandKind::update_endpoints;
+    command.spi = child.spec.inbound.spi;
+    command.child = id;
+    command.outer = OuterTemplate::of(local, remote, encap);
     send(child.outbound->owner, command);
     if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
     return {};
@@ -196,12 +202,34 @@ void WorkersBackend::retry_commands() {
     for (const Pending& p : waiting) send(p.worker, p.command);
 }
 
-bool WorkersBackend::collect_events() {
+void WorkersBackend::collect_events() {
+    std::uint64_t raised = 0;
+    // Not blocking; nothing there is as good as something.
+    [[maybe_unused]] const ssize_t got = ::read(event_fd_, &raised, sizeof(raised));
     Event event;
     for (WorkerRings* rings : rings_) {
         while (rings->events.take(event)) take(event);
     }
-    return !events_.empty() || !neighbours_.empty();
+}
+
+// The descriptor stays readable while one of the two lists has something.
+void WorkersBackend::signal() const {
+    if (events_.empty() && neighbours_.empty()) return;
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t put = ::write(event_fd_, &one, sizeof(one));
+}
+
+void WorkersBackend::add_neighbours(const std::vector<NeighbourWanted>& wanted) {
+    neighbours_.insert(neighbours_.end(), wanted.begin(), wanted.end());
+    signal();
+}
+
+void WorkersBackend::release_neighbour(const Neighbour& n) {
+    Command command;
+    command.kind = CommandKind::release_neighbour;
+    command.port = n.port;
+    command.address = n.address;
+    broadcast(command);
 }
 
 bool WorkersBackend::told_already(ChildSaId id, bool hard) {
@@ -234,12 +262,16 @@ void WorkersBackend::take(const Event& e) {
 
 std::vector<ipsec::BackendEvent> WorkersBackend::poll_events() {
     collect_events();
-    return std::exchange(events_, {});
+    auto out = std::exchange(events_, {});
+    signal();
+    return out;
 }
 
 std::vector<NeighbourWanted> WorkersBackend::poll_neighbours() {
     collect_events();
-    return std::exchange(neighbours_, {});
+    auto out = std::exchange(neighbours_, {});
+    signal();
+    return out;
 }
 
 void WorkersBackend::append_counters(std::vector<Counter>& out) const {

@@ -18,9 +18,16 @@ namespace sluice::dataplane {
 // events out of the workers' rings; it never waits for a worker.
 class WorkersBackend final : public ipsec::IpsecBackend {
   public:
-    // rings: of all workers, by id. wake: lets a sleeping worker see its command ring.
-    WorkersBackend(Tables& tables, KeyExpander expander, std::span<WorkerRings* const> rings,
-                   std::function<void(WorkerId)> wake);
+    // rings: of all workers, by id. wake: lets a sleeping worker see its command ring. event_fd: an eventfd that
+    // workers write to when they have raised events; borrowed, read here.
+    struct Parts {
+        Tables& tables;
+        KeyExpander expander;
+        std::span<WorkerRings* const> rings;
+        std::function<void(WorkerId)> wake;
+        int event_fd = -1;
+    };
+    explicit WorkersBackend(Parts parts);
     ~WorkersBackend() override;
 
     Result<void> set_policies(const ipsec::Spd& spd) override;
@@ -36,12 +43,12 @@ class WorkersBackend final : public ipsec::IpsecBackend {
 
     // What workers said about neighbours since the last call.
     std::vector<NeighbourWanted> poll_neighbours();
-    // Takes the rings' events in. True where something waits for poll_events() or poll_neighbours().
-    bool collect_events();
+    // Control itself wants these to be polled: neighbours in use, to be kept alive.
+    void add_neighbours(const std::vector<NeighbourWanted>& wanted);
+    // Tells workers that packets may wait for a neighbour no longer.
+    void release_neighbour(const Neighbour& neighbour);
     // Commands that found a ring full are tried again.
     void retry_commands();
-    // Sends a command to all workers.
-    void broadcast(const Command& command);
     void append_counters(std::vector<Counter>& out) const;
     std::size_t sas() const { return children_.size(); }
 
@@ -60,6 +67,9 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     SaPlacement place(const ipsec::ChildSa& sa) const;
     void publish(Child& child, SaPair pair);
     void send(WorkerId worker, const Command& command);
+    void broadcast(const Command& command);
+    void collect_events();
+    void signal() const;
     void take(const Event& event);
     bool told_already(ChildSaId child, bool hard);
 
@@ -67,6 +77,7 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     KeyExpander expander_;
     std::vector<WorkerRings*> rings_;
     std::function<void(WorkerId)> wake_;
+    int event_fd_;
     std::unordered_map<ChildSaId, Child> children_;
     std::unordered_map<Spi, std::unique_ptr<Reservation>> reservations_;
     std::vector<ipsec::BackendEvent> events_;

@@ -42,8 +42,7 @@ class Count {
     X(events_lost, "events that found their ring full")                 \
     X(commands, "commands of control carried out")                      \
     X(loops, "turns of the worker's loop")                              \
-    X(busy_loops, "turns that found at least one packet")               \
-    X(sleeps, "times the worker went to sleep")
+    X(busy_loops, "turns that found at least one packet")
 
 // Written by the worker alone, on lines of its own.
 struct alignas(64) WorkerCounters {

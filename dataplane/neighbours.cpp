@@ -59,7 +59,7 @@ std::shared_ptr<Adjacency> Neighbours::get(const net::IpAddress& address, PortId
     return slot;
 }
 
-void Neighbours::set(const Neighbour& n) { get(n.address, n.port)->set_mac(n.mac); }
+bool Neighbours::set(const Neighbour& n) { return get(n.address, n.port)->set_mac(n.mac); }
 
 void Neighbours::remove(const net::IpAddress& address, PortId port) {
     const auto found = all_.find(Key{address, port});
@@ -72,7 +72,7 @@ void Neighbours::remove(const net::IpAddress& address, PortId port) {
     reclaimer_.retire([gone] {});
 }
 
-void Neighbours::replace(const std::vector<Neighbour>& neighbours) {
+std::vector<Neighbour> Neighbours::replace(const std::vector<Neighbour>& neighbours) {
     std::unordered_set<Key, KeyHash> stay;
     for (const Neighbour& n : neighbours) stay.insert(Key{n.address, n.port});
     std::vector<Key> leave;
@@ -80,7 +80,11 @@ void Neighbours::replace(const std::vector<Neighbour>& neighbours) {
         if (!stay.contains(key)) leave.push_back(key);
     }
     for (const Key& key : leave) remove(key.address, key.port);
-    for (const Neighbour& n : neighbours) set(n);
+    std::vector<Neighbour> fresh;
+    for (const Neighbour& n : neighbours) {
+        if (set(n)) fresh.push_back(n);
+    }
+    return fresh;
 }
 
 std::vector<NeighbourWanted> Neighbours::take_used() {

@@ -30,10 +30,11 @@ struct Adjacency {
         if (used.load(std::memory_order_relaxed) == 0) used.store(1, std::memory_order_relaxed);
         return true;
     }
-    void set_mac(const net::MacAddress& m) {
+    // False where it had one already.
+    bool set_mac(const net::MacAddress& m) {
         std::uint64_t word = 0;
         std::memcpy(&word, m.bytes.data(), 6);
-        mac.store(word | kUsable, std::memory_order_relaxed);
+        return mac.exchange(word | kUsable, std::memory_order_relaxed) == 0;
     }
 };
 
@@ -49,10 +50,11 @@ class Neighbours {
     // Control. The adjacency of a neighbour, made without a MAC where there is none. Pinned ones (gateways) survive
     // remove() as unusable.
     std::shared_ptr<Adjacency> get(const net::IpAddress& address, PortId port);
-    void set(const Neighbour& neighbour);
+    // True where it was not usable before: packets may wait for it.
+    bool set(const Neighbour& neighbour);
     void remove(const net::IpAddress& address, PortId port);
-    // Replaces all that is known; adjacencies of neighbours that stay are kept.
-    void replace(const std::vector<Neighbour>& neighbours);
+    // Replaces all that is known; adjacencies of neighbours that stay are kept. Those that were not usable before.
+    std::vector<Neighbour> replace(const std::vector<Neighbour>& neighbours);
     // Those that carried packets since the last call.
     std::vector<NeighbourWanted> take_used();
     std::size_t size() const { return all_.size(); }

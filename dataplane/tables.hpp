@@ -68,13 +68,14 @@ struct Tables {
     std::atomic<const Fib*> fib;     // control writes, workers read
     SegmentMap segments;
 
-    // Control: builds a FIB beside the old one and swaps.
-    void set_host_view(const HostView& view) {
-        neighbours.replace(view.neighbours);
+    // Control: builds a FIB beside the old one and swaps. The neighbours that were not usable before.
+    std::vector<Neighbour> set_host_view(const HostView& view) {
+        std::vector<Neighbour> fresh = neighbours.replace(view.neighbours);
         auto next = std::make_unique<Fib>(view, neighbours);
         fib.store(next.get(), std::memory_order_release);
         std::swap(owned_fib, next);
         reclaimer.retire(std::move(next));
+        return fresh;
     }
 
     // Queue q of port p belongs to worker (p + q) mod workers, for receiving and for sending.

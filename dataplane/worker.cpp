@@ -108,7 +108,7 @@ void Worker::finish_turn(unsigned work) {
     }
     path_.flush();
     for (std::uint64_t mask = path_.take_handed_to(); mask != 0; mask &= mask - 1) {
-        parts_.peers[static_cast<std::size_t>(__builtin_ctzll(mask))]->wake();
+        (*parts_.peers)[static_cast<std::size_t>(__builtin_ctzll(mask))]->wake();
     }
     if (path_.raised_events()) {
         path_.clear_raised();

@@ -34,8 +34,8 @@ class Worker final : public Path::Output {
         std::unique_ptr<IdleWait> idle;
         WorkerRings& rings;
         std::vector<WorkerPort> ports;
-        std::span<const std::unique_ptr<Worker>> peers;  // all workers, by id, to wake
-        int event_fd = -1;                               // what tells control
+        const std::vector<std::unique_ptr<Worker>>* peers = nullptr;  // all workers, by id, to wake
+        int event_fd = -1;                                            // what tells control
     };
     explicit Worker(Parts parts);
 

@@ -5,6 +5,8 @@
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mbuf.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <stdexcept>
@@ -18,8 +20,8 @@ using namespace dataplane;
 
 void start_eal_once() {
     static const bool started = [] {
-        std::vector<std::string> words = {"test", "--no-shconf", "--no-huge", "-m", "256", "--no-pci", "--no-telemetry",
-                                          "--log-level", "4", "-l", "0"};
+        std::vector<std::string> words = {"test",           "--no-shconf", "--no-huge", "-m", "256", "--no-pci",
+                                          "--no-telemetry", "--log-level", "4",         "-l", "0"};
         std::vector<char*> args;
         for (std::string& w : words) args.push_back(w.data());
         if (rte_eal_init(static_cast<int>(args.size()), args.data()) < 0) {
@@ -73,9 +75,11 @@ Gateway::Gateway(const Shape& shape) : pool_(shared_pool()), hz_(rte_get_tsc_hz(
     const std::uint16_t queues = static_cast<std::uint16_t>(shape.workers);
     tables_ = std::make_unique<Tables>(
         config_of(shape),
-        std::vector<PortInfo>{
-            {.mac = kLanMac, .mtu = shape.lan_mtu, .queues = queues, .unfinished_checksums = shape.unfinished_checksums},
-            {.mac = kWanMac, .mtu = shape.wan_mtu, .queues = queues, .unfinished_checksums = false}},
+        std::vector<PortInfo>{{.mac = kLanMac,
+                               .mtu = shape.lan_mtu,
+                               .queues = queues,
+                               .unfinished_checksums = shape.unfinished_checksums},
+                              {.mac = kWanMac, .mtu = shape.wan_mtu, .queues = queues, .unfinished_checksums = false}},
         shape.workers);
     for (std::uint16_t w = 0; w < shape.workers; ++w) {
         auto rings = WorkerRings::make(WorkerId{w});
@@ -84,16 +88,17 @@ Gateway::Gateway(const Shape& shape) : pool_(shared_pool()), hz_(rte_get_tsc_hz(
         ring_pointers_.push_back(rings_.back().get());
     }
     for (std::uint16_t w = 0; w < shape.workers; ++w) {
-        auto path = Path::make({.worker = WorkerId{w},
-                                .tables = *tables_,
-                                .pool = *pool_,
-                                .rings = ring_pointers_,
-                                .random = random_});
+        auto path = Path::make(
+            {.worker = WorkerId{w}, .tables = *tables_, .pool = *pool_, .rings = ring_pointers_, .random = random_});
         if (!path) throw std::runtime_error(path.error().text);
         paths_.push_back(std::move(*path));
     }
-    backend_ = std::make_unique<WorkersBackend>(*tables_, std::move(*KeyExpander::make()), ring_pointers_,
-                                                [](WorkerId) {});
+    event_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    backend_ = std::make_unique<WorkersBackend>(WorkersBackend::Parts{.tables = *tables_,
+                                                                      .expander = std::move(*KeyExpander::make()),
+                                                                      .rings = ring_pointers_,
+                                                                      .wake = [](WorkerId) {},
+                                                                      .event_fd = event_fd_});
     tables_->set_host_view(host_view());
 }
 
@@ -104,6 +109,7 @@ Gateway::~Gateway() {
         while (rings->handover.take(m)) rte_pktmbuf_free(m);
     }
     paths_.clear();
+    close(event_fd_);
 }
 
 rte_mbuf* Gateway::make(Bytes frame, unsigned segments) {

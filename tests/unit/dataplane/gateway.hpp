@@ -73,6 +73,7 @@ class Gateway {
     static std::vector<ByteVec> drain(dataplane::PacketList& list);
 
     rte_mempool* pool_;
+    int event_fd_ = -1;
     std::uint64_t hz_;
     std::uint64_t now_;
     std::unique_ptr<dataplane::Tables> tables_;

@@ -86,8 +86,7 @@ ByteVec icmp_echo(const Ip& ip, std::size_t payload_size) {
     return ip_packet(ip, net::kProtocolIcmp, message);
 }
 
-ByteVec ethernet(const net::MacAddress& destination, const net::MacAddress& source, std::uint16_t type,
-                 Bytes payload) {
+ByteVec ethernet(const net::MacAddress& destination, const net::MacAddress& source, std::uint16_t type, Bytes payload) {
     ByteWriter w;
     w.raw(destination.bytes);
     w.raw(source.bytes);

@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataplane/dataplane.hpp"
+
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_mempool.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "dataplane/backend.hpp"
+#include "dataplane/eal.hpp"
+#include "dataplane/metrics.hpp"
+#include "dataplane/port.hpp"
+#include "dataplane/worker.hpp"
+#include "lib/base/log.hpp"
+
+namespace sluice::dataplane {
+
+namespace {
+
+constexpr std::uint64_t kKeepAliveSeconds = 5;
+constexpr std::size_t kMaxWorkers = 16;
+
+int run_worker(void* worker) {
+    static_cast<Worker*>(worker)->run();
+    return 0;
+}
+
+}  // namespace
+
+// In the order in which they are made; they go in the opposite one.
+struct Dataplane::State {
+    ~State();
+    Result<void> open_ports();
+    Result<void> make_workers();
+    Result<void> make_worker(WorkerId id, std::span<WorkerRings* const> rings, crypto::Random& random);
+    Result<void> launch();
+    void watch_workers(std::uint64_t now);
+
+    DataplaneConfig config;
+    bool eal = false;
+    int event_fd = -1;
+    PacketPool pool;
+    std::vector<Port> ports;
+    std::vector<HostTap> hosts;
+    std::unique_ptr<Tables> tables;
+    std::vector<std::unique_ptr<WorkerRings>> rings;
+    std::vector<WorkerRings*> ring_pointers;
+    std::vector<std::unique_ptr<Worker>> workers;
+    std::vector<WorkerWatch> watch;
+    unsigned launched = 0;
+    std::unique_ptr<WorkersBackend> backend;
+    std::uint64_t kept_alive = 0;  // cycles
+};
+
+Dataplane::State::~State() {
+    for (unsigned w = 0; w < launched; ++w) workers[w]->stop();
+    for (std::uint16_t w = 0; w < launched; ++w) rte_eal_wait_lcore(worker_lcore(WorkerId{w}));
+    backend.reset();
+    workers.clear();
+    for (auto& r : rings) {
+        rte_mbuf* m = nullptr;
+        while (r->handover.take(m)) rte_pktmbuf_free(m);
+    }
+    rings.clear();
+    tables.reset();
+    hosts.clear();
+    ports.clear();
+    pool.reset();
+    if (event_fd >= 0) close(event_fd);
+    if (eal) stop_eal();
+}
+
+Result<void> Dataplane::State::open_ports() {
+    auto made = make_packet_pool(packet_pool_shape(config), kPrivateBytes);
+    if (!made) return made.error();
+    pool = std::move(*made);
+    std::vector<PortInfo> infos;
+    for (std::uint16_t p = 0; p < config.ports.size(); ++p) {
+        PortConfig wanted = config.ports[p];
+        wanted.queues = static_cast<std::uint16_t>(std::clamp<std::size_t>(wanted.queues, 1, config.workers.size()));
+        auto port = Port::open(PortId{p}, wanted, *pool);
+        if (!port) return port.error();
+        ports.push_back(std::move(*port));
+        const std::string& name = wanted.host_interface.empty() ? wanted.name : wanted.host_interface;
+        auto host = HostTap::open({.name = name, .mac = ports.back().mac(), .mtu = ports.back().mtu()});
+        if (!host) return host.error();
+        hosts.push_back(std::move(*host));
+        infos.push_back({.mac = ports.back().mac(),
+                         .mtu = ports.back().mtu(),
+                         .queues = ports.back().queues(),
+                         .unfinished_checksums = ports.back().driver() != PortDriver::pci,
+                         .single_segment = ports.back().single_segment()});
+    }
+    tables = std::make_unique<Tables>(config, std::move(infos), static_cast<unsigned>(config.workers.size()));
+    return {};
+}
+
+Result<void> Dataplane::State::make_workers() {
+    for (std::uint16_t w = 0; w < config.workers.size(); ++w) {
+        auto made = WorkerRings::make(WorkerId{w});
+        if (!made) return made.error();
+        rings.push_back(std::move(*made));
+        ring_pointers.push_back(rings.back().get());
+    }
+    crypto::SystemRandom random;
+    workers.reserve(config.workers.size());
+    for (std::uint16_t w = 0; w < config.workers.size(); ++w) {
+        if (const auto made = make_worker(WorkerId{w}, ring_pointers, random); !made) return made.error();
+    }
+    watch.resize(workers.size());
+    return {};
+}
+
+Result<void> Dataplane::State::make_worker(WorkerId id, std::span<WorkerRings* const> all, crypto::Random& random) {
+    auto path = Path::make({.worker = id, .tables = *tables, .pool = *pool, .rings = all, .random = random});
+    if (!path) return path.error();
+    IdleSources sources;
+    std::vector<WorkerPort> served;
+    for (std::uint16_t p = 0; p < ports.size(); ++p) {
+        WorkerPort port{.id = PortId{p}, .ethdev = ports[p].ethdev(), .queue = tables->queue_of(PortId{p}, id)};
+        if (port.queue >= 0) {
+            const auto& fds = ports[p].receive_fds(static_cast<std::uint16_t>(port.queue));
+            sources.fds.insert(sources.fds.end(), fds.begin(), fds.end());
+            sources.blind = sources.blind || fds.empty();
+        }
+        if (tables->worker_of(PortId{p}, 0) == id) {
+            port.host = &hosts[p];
+            sources.fds.push_back(hosts[p].fd());
+        }
+        served.push_back(port);
+    }
+    auto idle = IdleWait::make(config.workers[id.value].idle, sources);
+    if (!idle) return idle.error();
+    workers.push_back(std::make_unique<Worker>(Worker::Parts{.tables = *tables,
+                                                             .pool = *pool,
+                                                             .path = std::move(*path),
+                                                             .idle = std::move(*idle),
+                                                             .rings = *rings[id.value],
+                                                             .ports = std::move(served),
+                                                             .peers = &workers,
+                                                             .event_fd = event_fd}));
+    return {};
+}
+
+Result<void> Dataplane::State::launch() {
+    auto expander = KeyExpander::make();
+    if (!expander) return expander.error();
+    backend =
+        std::make_unique<WorkersBackend>(WorkersBackend::Parts{.tables = *tables,
+                                                               .expander = std::move(*expander),
+                                                               .rings = ring_pointers,
+                                                               .wake = [this](WorkerId w) { workers[w.value]->wake(); },
+                                                               .event_fd = event_fd});
+    for (std::uint16_t w = 0; w < workers.size(); ++w, ++launched) {
+        const int failed = rte_eal_remote_launch(run_worker, workers[w].get(), worker_lcore(WorkerId{w}));
+        if (failed != 0) {
+            return fail(ErrorCode::io, "worker " + std::to_string(w) + " does not start: " + std::strerror(-failed));
+        }
+    }
+    return {};
+}
+
+Dataplane::Dataplane(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Dataplane::~Dataplane() = default;
+
+Result<std::unique_ptr<Dataplane>> Dataplane::start(const DataplaneConfig& config) {
+    if (config.workers.empty() || config.workers.size() > kMaxWorkers) {
+        return fail(ErrorCode::invalid, "1 to " + std::to_string(kMaxWorkers) + " workers are possible");
+    }
+    auto state = std::make_unique<State>();
+    state->config = config;
+    if (const auto started = start_eal(config); !started) return started.error();
+    state->eal = true;
+    state->event_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (state->event_fd < 0) return fail(ErrorCode::io, std::string("eventfd: ") + std::strerror(errno));
+    if (const auto opened = state->open_ports(); !opened) return opened.error();
+    if (const auto made = state->make_workers(); !made) return made.error();
+    if (const auto launched = state->launch(); !launched) return launched.error();
+    log_info("net", std::to_string(config.workers.size()) + " worker(s), " + std::to_string(config.ports.size()) +
+                        " port(s), IPsec-MB " + state->workers[0]->path().crypto().code_path());
+    return std::unique_ptr<Dataplane>(new Dataplane(std::move(state)));
+}
+
+ipsec::IpsecBackend& Dataplane::ipsec() { return *state_->backend; }
+
+void Dataplane::set_host_view(const HostView& view) {
+    for (const Neighbour& n : state_->tables->set_host_view(view)) state_->backend->release_neighbour(n);
+}
+
+void Dataplane::set_neighbour(const Neighbour& n) {
+    if (state_->tables->neighbours.set(n)) state_->backend->release_neighbour(n);
+}
+
+void Dataplane::remove_neighbour(const net::IpAddress& address, PortId port) {
+    state_->tables->neighbours.remove(address, port);
+}
+
+int Dataplane::event_fd() const { return state_->event_fd; }
+std::vector<NeighbourWanted> Dataplane::poll_neighbours() { return state_->backend->poll_neighbours(); }
+
+void Dataplane::maintain() {
+    State& s = *state_;
+    s.tables->reclaimer.collect();
+    s.backend->retry_commands();
+    const std::uint64_t now = rte_rdtsc();
+    for (std::size_t w = 0; w < s.workers.size(); ++w) {
+        if (s.watch[w].look(*s.workers[w], now)) {
+            log_error("net", "worker " + std::to_string(w) + " has not turned for a second");
+        }
+    }
+    if (now - s.kept_alive < kKeepAliveSeconds * rte_get_tsc_hz()) return;
+    s.kept_alive = now;
+    s.backend->add_neighbours(s.tables->neighbours.take_used());
+}
+
+std::string Dataplane::host_interface(PortId port) const { return state_->hosts.at(port.value).name(); }
+
+std::vector<Counter> Dataplane::counters() const {
+    const State& s = *state_;
+    std::vector<Counter> out;
+    for (std::size_t w = 0; w < s.workers.size(); ++w) {
+        append_worker(out, {.id = WorkerId{static_cast<std::uint16_t>(w)},
+                            .counters = s.workers[w]->path().counters(),
+                            .rings = *s.rings[w],
+                            .sleeps = s.workers[w]->sleeps(),
+                            .stuck = s.watch[w].stuck()});
+    }
+    append_tables(out, *s.tables);
+    append_gauge(out, "packet_buffers_free", rte_mempool_avail_count(s.pool.get()), "packet buffers in the pool");
+    append_gauge(out, "packet_buffers", s.pool->size, "packet buffers that there are");
+    s.backend->append_counters(out);
+    return out;
+}
+
+}  // namespace sluice::dataplane

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/ipsec/child_sa.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <random>
 
@@ -149,6 +150,18 @@ TEST_CASE("What is unknown is refused: another version, bytes behind the last fi
         sa.outbound.keys.integ = crypto::Integ::none;
         sa.outbound.keys.integ_key = {};
     }));
+}
+
+TEST_CASE("A flag that is not known here is refused") {
+    ChildSa other = full_sa();
+    other.esn = !other.esn;
+    const ByteVec with = written(full_sa()), without = written(other);
+    const auto at = std::mismatch(with.begin(), with.end(), without.begin()).first - with.begin();
+    for (const int flag : {0x10, 0x20, 0x40, 0x80}) {
+        ByteVec bytes = with;
+        bytes[static_cast<std::size_t>(at)] = static_cast<Byte>(bytes[static_cast<std::size_t>(at)] | flag);
+        CHECK_FALSE(read(bytes));
+    }
 }
 
 TEST_CASE("Random damage never crashes, and what is still read can be written again") {

@@ -129,6 +129,14 @@ TEST_CASE("A partial checksum is recognised and finished; a whole or a wrong one
     CHECK(finish_partial_checksum(tcp.pseudo(), tcp.bytes) == PartialChecksum::finished);
     CHECK(upper_checksum_ok(tcp.pseudo(), tcp.bytes));
 
+    // A checksum that is right and by chance equal to the partial sum stays as it is.
+    Segment chance = udp_segment(12);
+    store(MutBytes(chance.bytes).subspan(6), Be16::of_raw(pseudo_header_sum(chance.pseudo()).folded()));
+    chance.bytes[8] = chance.bytes[9] = 0;
+    store(MutBytes(chance.bytes).subspan(8), upper_checksum(chance.pseudo(), chance.bytes));
+    CHECK(finish_partial_checksum(chance.pseudo(), chance.bytes) == PartialChecksum::none);
+    CHECK(upper_checksum_ok(chance.pseudo(), chance.bytes));
+
     Segment cut{.bytes = ByteVec(7), .protocol = kProtocolUdp};
     CHECK(finish_partial_checksum(cut.pseudo(), cut.bytes) == PartialChecksum::none);
     Segment icmp{.bytes = ByteVec(40), .protocol = kProtocolIcmp};

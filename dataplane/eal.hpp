@@ -32,6 +32,9 @@ Result<void> start_eal(const DataplaneConfig& config);
 
 bool eal_running();
 
+// What DPDK has logged as errors since the last call, one text; empty where nothing was. For messages of failed calls.
+std::string take_eal_errors();
+
 // Gives EAL's memory and threads back; every Port and mempool must be gone and no worker may run. EAL cannot be started
 // again in this process afterwards. Does nothing where EAL does not run.
 void stop_eal();

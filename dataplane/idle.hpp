@@ -83,13 +83,14 @@ class IdleWait {
     void announce();
     void retract();
     void wait();
+    void clear_errors();
 
     Idle mode_;
     unsigned empty_ = 0;
     std::chrono::microseconds bound_;
     int event_;
-    std::vector<pollfd> polled_;  // event_ first
-    std::atomic<std::uint64_t> sleeps_{0};
+    std::vector<pollfd> polled_;            // event_ first
+    std::atomic<std::uint64_t> sleeps_{0};  // written by the worker
     alignas(64) std::atomic<bool> asleep_{false};
 };
 

@@ -29,9 +29,9 @@ struct PacketPoolShape {
 };
 // 4096 mbufs and 8192 for each port queue, less where memory_mb would not hold them. AF_XDP limits an mbuf, headers
 // included, to one page, so data_room is at most 3904 where only AF_XDP ports are configured (MTU 3500).
-PacketPoolShape packet_pool_shape(const DataplaneConfig& config);
+PacketPoolShape packet_pool_shape(const DataplaneConfig& config, std::uint16_t private_bytes = 0);
 // EAL must run. All memory is one virtually contiguous block, which AF_XDP's umem relies on. private_bytes are reserved
-// between the mbuf header and its data (rte_mbuf_to_priv()); a multiple of 8.
+// between the mbuf header and its data (rte_mbuf_to_priv()); a multiple of 8. exhausted: memory_mb is too little.
 Result<PacketPool> make_packet_pool(const PacketPoolShape& shape, std::uint16_t private_bytes = 0);
 
 // A DPDK port that is configured and started. Owned by the control thread; workers use ethdev() with
@@ -68,15 +68,8 @@ class Port {
   private:
     struct State;
     explicit Port(std::unique_ptr<State> state);
+    static Result<Port> open_as(PortDriver driver, PortId id, const PortConfig& config, rte_mempool& pool);
     std::unique_ptr<State> state_;
 };
-
-// The vdev that a port is opened as: name ("net_af_xdp0") and arguments ("iface=veth0,..."), index being what makes the
-// name unique. Empty name for pci. Exposed for its test.
-struct DeviceString {
-    std::string name;
-    std::string arguments;
-};
-DeviceString device_string(PortDriver driver, const PortConfig& config, PortId id);
 
 }  // namespace sluice::dataplane

@@ -217,7 +217,7 @@ Completion SessionState::begin(const WaitOptions& options, std::string connectio
 }
 
 void SessionState::tell(const ike::Notice& notice) {
-    const int level = notice.kind == ike::NoticeKind::protocol_error ? 2 : 1;
+    constexpr int level = 1;  // charon's level for what a person who waits wants to see
     if (!busy || level > log_level || (!about.empty() && about != notice.ike_name)) return;
     Message message;
     message.add("group", "IKE").add("level", level).add("ikesa-name", notice.ike_name);

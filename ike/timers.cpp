@@ -110,8 +110,7 @@ void expire_child(EngineState& engine, IkeSa& sa, const Child& child) {
 
 std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
     std::optional<Instant> best;
-    earlier(best, sa.expires);
-    earlier(best, sa.restart_at);
+    earlier(best, sa.phase == Phase::closed && !sa.restart.empty() ? sa.restart_at : sa.expires);
     if (sa.phase == Phase::closed) return best;
     if ((sa.dh && sa.dh->job == 0) || (sa.served && sa.served->dh.job == 0)) best = engine.now;
     if (sa.request) earlier(best, sa.request->next);

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <catch2/catch.hpp>
+#include <chrono>
+
+#include "tests/exchange/inspect.hpp"
+
+using namespace sluice;
+using namespace sluice::test;
+
+namespace {
+
+// A nonce that compares as its first byte.
+ByteVec nonce(Byte first) {
+    ByteVec bytes(32, 0x55);
+    bytes[0] = first;
+    return bytes;
+}
+
+// Loses, doubles and delays. Datagrams that pass each other are reordered by it.
+class BadNetwork {
+  public:
+    BadNetwork(std::uint64_t seed, unsigned loss_percent) : source_(seed), loss_(loss_percent) {}
+    std::vector<Duration> operator()(const Flight&) {
+        std::vector<Duration> arrivals;
+        if (source_() % 100 >= loss_) arrivals.push_back(delay());
+        while (source_() % 100 < 20) arrivals.push_back(delay());
+        return arrivals;
+    }
+
+  private:
+    Duration delay() {
+        const auto spread = source_() % 100 < 10 ? 9000u : 80u;  // now and then longer than a repetition
+        return std::chrono::milliseconds(1 + source_() % spread);
+    }
+    std::mt19937_64 source_;
+    unsigned loss_;
+};
+
+}  // namespace
+
+// Both begin at once. X is moon's, Y sun's; the lowest of the four nonces makes its IKE SA redundant, and the end that
+// began that one deletes it.
+// moon                                   sun
+// X: SAi1, Ni                       -->
+//                                   <--  Y: SAi1, Ni
+// Y: SAr1, Nr                       -->
+//                                   <--  X: SAr1, Nr
+// X: SK{... N(INITIAL_CONTACT)}     -->
+//                                   <--  Y: SK{... N(INITIAL_CONTACT)}
+// ...
+// SK{D} of the loser's initiator
+TEST_CASE("TRAPS 20: both ends start at once, and the lowest nonce says which IKE SA goes") {
+    // moon: Ni of X, then Nr of Y; sun: Ni of Y, then Nr of X.
+    struct Case {
+        std::vector<Byte> moon;
+        std::vector<Byte> sun;
+        bool moon_wins;
+    };
+    const Case chosen = GENERATE(Case{{1, 5}, {6, 7}, false}, Case{{5, 1}, {6, 7}, true}, Case{{5, 6}, {1, 7}, true},
+                                 Case{{5, 6}, {7, 1}, false});
+    const bool restored = GENERATE(false, true);
+    CAPTURE(chosen.moon, chosen.sun, restored);
+    World world;
+    world.restore_between = restored;
+    add_pair(world);
+    for (const Byte byte : chosen.moon) world.node("moon").random->nonces.push_back(nonce(byte));
+    for (const Byte byte : chosen.sun) world.node("sun").random->nonces.push_back(nonce(byte));
+    world.initiate(world.node("moon"), "to-sun", "net");
+    world.initiate(world.node("sun"), "to-moon", "net");
+    world.run(10s);
+    REQUIRE(disagreement(world.node("moon"), world.node("sun")) == "");
+    CHECK(world.node("moon").sas()[0].initiator == chosen.moon_wins);
+    CHECK(world.complaints().empty());
+}
+
+TEST_CASE("TRAPS 20: both ends make the same child at once in one IKE SA") {
+    World world;
+    add_pair(world, {.esp_proposal = "aes128gcm16"});
+    Node& moon = world.node("moon");
+    Node& sun = world.node("sun");
+    world.initiate(moon, "to-sun", "net");
+    world.run(2s);
+    world.act(moon, *moon.engine->terminate({.child = "net"}, world.now()));
+    world.run(2s);
+    REQUIRE(moon.children() == 0);
+    const bool moon_low = GENERATE(true, false);
+    moon.random->nonces = {nonce(moon_low ? 1 : 8), nonce(5)};
+    sun.random->nonces = {nonce(moon_low ? 8 : 1), nonce(6)};
+    world.initiate(moon, "to-sun", "net");
+    world.initiate(sun, "to-moon", "net");
+    world.run(5s);
+    CHECK(disagreement(moon, sun) == "");
+    CHECK(world.complaints().empty());
+    const ike::IkeSa left = inspect(moon);
+    REQUIRE(left.children.size() == 1);
+    CHECK(left.children[0].initiated == !moon_low);
+}
+
+TEST_CASE("TRAPS 20: a second initiate while the first runs or has ended makes nothing twice") {
+    World world;
+    add_pair(world);
+    Node& moon = world.node("moon");
+    world.initiate(moon, "to-sun", "net");
+    world.initiate(moon, "to-sun", "net");
+    world.run(2s);
+    world.initiate(moon, "to-sun", "net");
+    world.initiate(world.node("sun"), "to-moon", "net");
+    world.run(2s);
+    CHECK(disagreement(moon, world.node("sun")) == "");
+    CHECK(world.sent().size() == 4);
+}
+
+// Loses 15 of 100, doubles 20, delays some for longer than a repetition takes.
+TEST_CASE("Both ends converge on a bad network, whatever the seed") {
+    const auto began = std::chrono::steady_clock::now();
+    unsigned both = 0;
+    for (std::uint64_t seed = 1; seed <= 1000; ++seed) {
+        World world;
+        world.restore_between = seed % 10 == 0;
+        add_pair(world, {.seed = seed});
+        world.fate = BadNetwork(seed, 15);
+        const bool both_start = seed % 2 == 0;
+        both += both_start ? 1 : 0;
+        world.initiate(world.node("moon"), "to-sun", "net");
+        if (both_start) {
+            world.run(std::chrono::milliseconds(seed * 37 % 5000));
+            world.initiate(world.node("sun"), "to-moon", "net");
+        }
+        world.run(600s);
+        INFO("seed " << seed << (both_start ? ", both start" : ", moon starts"));
+        REQUIRE(disagreement(world.node("moon"), world.node("sun")) == "");
+        REQUIRE(world.complaints().empty());
+    }
+    CHECK(both == 500);
+    const auto took = std::chrono::steady_clock::now() - began;
+    WARN("1000 seeds in " << std::chrono::duration_cast<std::chrono::milliseconds>(took).count() << " ms");
+}

@@ -75,6 +75,7 @@ TrafficSelectors narrow(const TrafficSelectors& configured, const TrafficSelecto
             if (covered) continue;
             std::erase_if(result, [&](const TrafficSelector& ts) { return common->contains(ts); });
             result.push_back(*common);
+            if (result.size() == kMaxSelectors) return result;
         }
     }
     return result;

@@ -58,7 +58,9 @@ struct ConfiguredSelector {
 };
 
 // Narrows what a peer proposed to what the configuration allows (RFC 7296 2.9): every intersection, without those
-// contained in another, in the order of the configuration. Empty where nothing is common.
+// contained in another, in the order of the configuration. Empty where nothing is common. At most kMaxSelectors: what
+// a peer proposes can meet every configured selector, and a TS payload counts in one byte.
+inline constexpr std::size_t kMaxSelectors = 255;
 TrafficSelectors narrow(const TrafficSelectors& configured, const TrafficSelectors& proposed);
 
 // Whether source and destination of a packet lie in the lists (source side first).

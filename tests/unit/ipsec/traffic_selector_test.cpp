@@ -178,6 +178,19 @@ TEST_CASE("Selectors off the wire that are turned round match nothing, TRAPS 16"
     }
 }
 
+TEST_CASE("TRAPS 14: narrowing a peer's 255 selectors against several of ours still fits one TS payload") {
+    TrafficSelectors proposed;
+    for (std::uint16_t port = 1; port <= 255; ++port) {
+        TrafficSelector one = ts("0.0.0.0/0");
+        one.protocol = 17;
+        one.start_port = one.end_port = port;
+        proposed.push_back(one);
+    }
+    CHECK(narrow(list({"10.1.0.0/16"}), proposed).size() == 255);
+    const auto narrowed = narrow(list({"10.1.0.0/16", "10.3.0.0/16", "10.5.0.0/16"}), proposed);
+    CHECK(narrowed.size() == kMaxSelectors);
+}
+
 TEST_CASE("TRAPS 16: narrowing keeps what both allow, in the configuration's order") {
     CHECK(to_string(narrow(list({"10.1.0.0/16"}), list({"0.0.0.0/0"}))) == "10.1.0.0/16");
     CHECK(to_string(narrow(list({"10.2.0.0/16", "10.1.0.0/16"}), list({"10.0.0.0/8"}))) == "10.2.0.0/16 10.1.0.0/16");

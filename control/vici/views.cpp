@@ -127,7 +127,10 @@ const char* action_name(ike::CloseAction action) {
 
 List address_texts(const std::vector<net::Prefix>& addresses) {
     List out;
-    for (const net::Prefix& prefix : addresses) out.push_back(prefix.to_string());
+    for (const net::Prefix& prefix : addresses) {
+        const bool host = prefix.length == prefix.address.size() * 8;
+        out.push_back(host ? prefix.address.to_string() : prefix.to_string());
+    }
     if (out.empty()) out.emplace_back("%any");
     return out;
 }

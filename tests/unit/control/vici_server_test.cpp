@@ -137,7 +137,7 @@ TEST_CASE("sluicectl list-conns, stats and version over a socket") {
     const LiveServer server(directory.uri());
     CHECK(run(ask(directory.uri(), "list-conns")).out ==
           "carol: IKEv2, no reauthentication, no rekeying, dpd delay 30s\n"
-          "  local:  192.0.2.1/32\n"
+          "  local:  192.0.2.1\n"
           "  remote: %any\n"
           "  local pre-shared key authentication:\n"
           "    id: moon.sluice.test\n"

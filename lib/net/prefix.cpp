@@ -8,7 +8,7 @@
 namespace sluice::net {
 namespace {
 
-__extension__ typedef unsigned __int128 Number;
+__extension__ using Number = unsigned __int128;
 
 Number to_number(const IpAddress& a) {
     Number n = 0;

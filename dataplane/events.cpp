@@ -5,6 +5,7 @@
 #include <rte_ring.h>
 #include <rte_ring_elem.h>
 
+#include <atomic>
 #include <string>
 #include <utility>
 
@@ -33,7 +34,9 @@ unsigned RawRing::depth() const { return rte_ring_count(ring_.get()); }
 bool RawRing::empty() const { return rte_ring_empty(ring_.get()) != 0; }
 
 Result<std::unique_ptr<WorkerRings>> WorkerRings::make(WorkerId worker) {
-    const std::string id = std::to_string(worker.value);
+    // Ring names are the process's: a second set, in tests, needs others.
+    static std::atomic<unsigned> sets{0};
+    const std::string id = std::to_string(worker.value) + "_" + std::to_string(sets.fetch_add(1));
     auto commands = Ring<Command>::make(("sluice_cmd_" + id).c_str(), 4096, RawRing::Producers::one);
     if (!commands) return commands.error();
     auto events = Ring<Event>::make(("sluice_evt_" + id).c_str(), 4096, RawRing::Producers::one);

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // ESP in (RFC 4303 3.4, RFC 4301 5.2): SA, replay check, open, replay accept, unwrap, selectors (TRAPS 31).
+#include <cstring>
+
 #include "dataplane/account.hpp"
 #include "dataplane/path.hpp"
 #include "lib/esp/trailer.hpp"
@@ -56,6 +58,7 @@ void Path::open_esp() {
     esp_.clear();
     crypto_->open_burst({ops_.data(), crypto_list_.count});
     for (unsigned i = 0; i < crypto_list_.count; ++i) accept(crypto_list_.packets[i], ops_[i]);
+    resync_packet_ = nullptr;
 }
 
 // 1. The SA by its SPI, ours, in service here. 2. Sizes. 3. The full sequence number, and whether it can be new.
@@ -69,11 +72,14 @@ void Path::admit_esp(rte_mbuf* m) {
     const std::size_t size = esp_size(m);
     if (!sa->layout.size_valid(size)) return drop(m, Drop::esp_malformed);
     const std::uint32_t low = esp_header(m).sequence.host();
-    const auto seq = sa->resync_attempt == 0 ? sa->window.infer(low)
-                                             : sa->window.resync_candidate(low, std::exchange(sa->resync_attempt, 0));
+    const auto seq = sa->window.infer(low);
     if (!seq || sa->window.check(*seq) != esp::ReplayVerdict::fresh) return drop(m, Drop::replay);
     n.seq = seq->value;
     prepare_open(m, *sa, size);
+    if (sa->resync_attempt != 0 && resync_packet_ == nullptr) {
+        resync_packet_ = m;
+        resync_copy_.assign(data(m), data(m) + m->data_len);
+    }
 }
 
 bool Path::sa_serves(rte_mbuf* m, const InboundSa& sa) {
@@ -112,13 +118,10 @@ void Path::hold_for_spi(rte_mbuf* m, Spi spi) {
 }
 
 // 4. The ICV has the last word; only then the window moves, by the number that verified. 5. What was inside.
-void Path::accept(rte_mbuf* m, const CryptoOp& op) {
+void Path::accept(rte_mbuf* m, CryptoOp& op) {
     PacketNotes& n = notes(m);
     InboundSa& sa = *n.in;
-    if (!op.verified) {
-        if (sa.esn) sa.resync_attempt = sa.resync.failed();
-        return drop(m, Drop::icv);
-    }
+    if (!op.verified && !resynchronised(m, op)) return drop(m, Drop::icv);
     sa.resync.verified();
     sa.resync_attempt = 0;
     if (sa.window.accept(Seq{n.seq}) != esp::ReplayVerdict::fresh) return drop(m, Drop::replay);
@@ -130,6 +133,29 @@ void Path::accept(rte_mbuf* m, const CryptoOp& op) {
     n.origin = Origin::tunnel;
     const NextHop& hop = route(m);
     hop.kind == HopKind::local ? deliver_inner_to_host(m, hop.port) : clear_.add(m);
+}
+
+// RFC 4303 A3: after many failures in a row the peer may have passed a high half that we did not see. Then now and then
+// a packet is kept as it came, and where it does not verify with the number inferred it is tried once more, some high
+// halves further. A good packet never pays for it.
+bool Path::resynchronised(rte_mbuf* m, CryptoOp& op) {
+    PacketNotes& n = notes(m);
+    InboundSa& sa = *n.in;
+    if (!sa.esn) return false;
+    if (resync_packet_ == m && sa.resync_attempt != 0) {
+        std::memcpy(data(m), resync_copy_.data(), resync_copy_.size());
+        const auto seq = sa.window.resync_candidate(static_cast<std::uint32_t>(n.seq), sa.resync_attempt);
+        sa.resync_attempt = 0;
+        if (seq) {
+            n.seq = seq->value;
+            op.seq_high = static_cast<std::uint32_t>(n.seq >> 32);
+            crypto_->open_burst({&op, 1});
+            if (op.verified) return true;
+        }
+    }
+    const std::uint32_t attempt = sa.resync.failed();
+    if (attempt != 0) sa.resync_attempt = attempt;
+    return false;
 }
 
 // Trailer, ECN and DSCP of the outer header (RFC 6040 4.2), inner packet, and whether the SA is for it (X1).

@@ -36,7 +36,9 @@ Path::Path(const Resources& r)
       spi_hold_({.keys = kHeldSpis, .packets_per_key = kHeldPerSpi, .patience = kSpiPatience * hz_}),
       neighbour_hold_(
           {.keys = kHeldNeighbours, .packets_per_key = kHeldPerNeighbour, .patience = kNeighbourPatience * hz_}),
-      reassembly_(kReassemblyPatience * hz_) {}
+      reassembly_(kReassemblyPatience * hz_) {
+    resync_copy_.reserve(UINT16_MAX);
+}
 
 Path::~Path() {
     const auto free = [](rte_mbuf* m) { rte_pktmbuf_free(m); };

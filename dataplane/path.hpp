@@ -99,7 +99,8 @@ class Path {
     bool sa_serves(rte_mbuf* m, const InboundSa& sa);
     void prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t esp_size);
     void hold_for_spi(rte_mbuf* m, Spi spi);
-    void accept(rte_mbuf* m, const CryptoOp& op);
+    void accept(rte_mbuf* m, CryptoOp& op);
+    bool resynchronised(rte_mbuf* m, CryptoOp& op);
     bool unwrap(rte_mbuf* m, const CryptoOp& op);
     void note_endpoint(rte_mbuf* m, InboundSa& sa);
 
@@ -152,6 +153,9 @@ class Path {
     const std::uint64_t hz_;  // TSC cycles a second
     bool raised_ = false;
     std::unique_ptr<CryptoEngine> crypto_;
+
+    rte_mbuf* resync_packet_ = nullptr;  // of this burst, kept in resync_copy_ as it came
+    std::vector<Byte> resync_copy_;
 
     // Between stages.
     PacketList esp_;       // to be opened; data at the outer IP header

@@ -107,7 +107,7 @@ struct alignas(64) InboundSa {
     // Owner writes.
     alignas(64) esp::ReplayWindow window;
     esp::EsnResync resync;
-    std::uint32_t resync_attempt = 0;  // the next packet is tried this many high halves further (RFC 4303 A3)
+    std::uint32_t resync_attempt = 0;  // the next failure is tried again this many high halves further (RFC 4303 A3)
     SaUsage usage;
     SaLimits limits;
     net::Endpoint remote;    // what the SA has

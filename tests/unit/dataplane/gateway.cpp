@@ -145,6 +145,18 @@ void Gateway::from_port(PortId port, const std::vector<ByteVec>& frames) {
     settle();
 }
 
+void Gateway::from_port_chained(PortId port, const ByteVec& frame, unsigned segments) {
+    begin();
+    rte_mbuf* m = make(frame, segments);
+    path(0).receive_from_port(port, {&m, 1});
+    settle();
+}
+
+InboundSa& Gateway::inbound(const ipsec::ChildSa& child) { return *tables_->sad.find(child.inbound.spi); }
+OutboundSa& Gateway::outbound(const ipsec::ChildSa& child) {
+    return *tables_->outbound.find(Tables::child_key(child.id));
+}
+
 void Gateway::from_host(PortId port, const ByteVec& frame) {
     begin();
     rte_mbuf* m = make(frame);
@@ -308,6 +320,29 @@ ByteVec Peer::seal(Bytes inner, std::uint64_t seq, std::uint8_t next_header, std
     ByteVec esp(codec.layout().esp_size(inner.size()));
     const auto done = esp::seal(codec, {child_.inbound.spi, Seq{seq}, iv, next_header, inner}, esp);
     if (!done) throw std::runtime_error(done.error().text);
+    return wrap(esp, outer_tos);
+}
+
+ByteVec Peer::seal_text(Bytes text, std::uint64_t seq) {
+    if (seq == 0) seq = next_seq++;
+    const esp::Layout layout = esp::Codec{child_.inbound.keys, child_.esn}.layout();
+    const bool aead = child_.inbound.keys.integ == crypto::Integ::none;
+    const esp::AuthenticatedHeader auth(child_.inbound.spi, Seq{seq}, child_.esn, aead);
+    ByteWriter w;
+    w.u32(child_.inbound.spi.value);
+    w.u32(static_cast<std::uint32_t>(seq));
+    for (unsigned i = 0; i < layout.iv_size; ++i) w.u8(static_cast<std::uint8_t>(seq + i));
+    w.raw(text);
+    w.zeros(layout.icv_size);
+    const MutBytes all = w.mutable_view();
+    const auto done =
+        crypto::cipher_seal(child_.inbound.keys, auth.head(), all.subspan(8, layout.iv_size),
+                            all.subspan(layout.text_offset(), text.size()), all.last(layout.icv_size), auth.tail());
+    if (!done) throw std::runtime_error(done.error().text);
+    return wrap(w.view(), 0);
+}
+
+ByteVec Peer::wrap(Bytes esp, std::uint8_t outer_tos) const {
     Ip ip{.source = child_.remote.address.to_string(), .destination = child_.local.address.to_string()};
     ip.tos = outer_tos;
     if (!child_.encap) return ethernet(kWanMac, kPeerMac, ip_packet(ip, 50, esp));

@@ -53,6 +53,8 @@ class Gateway {
     // One frame, or one burst, as received; then commands and deferred packets of all workers are run.
     void from_port(PortId port, const ByteVec& frame);
     void from_port(PortId port, const std::vector<ByteVec>& frames);
+    // One frame in so many segments.
+    void from_port_chained(PortId port, const ByteVec& frame, unsigned segments);
     void from_host(PortId port, const ByteVec& frame);
     // Runs commands, handed-over packets and deferred work until nothing moves.
     void settle();
@@ -64,6 +66,8 @@ class Gateway {
     // How many packets were dropped for this reason, over all workers.
     std::uint64_t drops(dataplane::Drop reason) const;
     std::uint64_t all_drops() const;
+    dataplane::InboundSa& inbound(const ipsec::ChildSa& child);
+    dataplane::OutboundSa& outbound(const ipsec::ChildSa& child);
     std::uint64_t counter(dataplane::Count dataplane::WorkerCounters::*field) const;
     // mbufs of the pool that are in use.
     unsigned in_use() const;
@@ -114,6 +118,8 @@ class Peer {
     explicit Peer(const ipsec::ChildSa& child) : child_(child) {}
     // A frame for the wan port; seq 0 takes the next number.
     ByteVec seal(Bytes inner, std::uint64_t seq = 0, std::uint8_t next_header = 0, std::uint8_t outer_tos = 0);
+    // The same with a text of the caller's making, trailer included: for what no honest peer sends.
+    ByteVec seal_text(Bytes text, std::uint64_t seq = 0);
     // The inner packet of a frame that left the wan port; nothing where it does not verify with this number.
     std::optional<ByteVec> open(const ByteVec& frame, std::uint64_t seq);
     // The ESP part of a frame, SPI first.
@@ -121,6 +127,7 @@ class Peer {
     std::uint64_t next_seq = 1;
 
   private:
+    ByteVec wrap(Bytes esp, std::uint8_t outer_tos) const;
     const ipsec::ChildSa& child_;
 };
 

@@ -126,7 +126,12 @@ Verdict set_parsed(T& into, const ConfigNode& value, std::string_view what) {
 }
 template <class T, auto Member>
 Verdict set_bool(T& into, const ConfigNode& value) {
-    return set_parsed<Member, parse_bool>(into, value, "yes or no");
+    const std::string* text = scalar_of(value);
+    if (text == nullptr) return no_scalar(value);
+    const auto truth = parse_bool(*text);
+    if (!truth) return Complaint{"\"" + *text + "\" is neither", nullptr};
+    into.*Member = *truth;
+    return std::nullopt;
 }
 template <class T, auto Member>
 Verdict set_duration(T& into, const ConfigNode& value) {

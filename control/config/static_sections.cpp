@@ -228,6 +228,23 @@ ipsec::TrafficSelectors plain(const std::vector<ipsec::ConfiguredSelector>& sele
     return out;
 }
 
+// A counter-mode key belongs to one SA alone: with two, IVs meet, and an IV that repeats under one key gives both
+// plaintexts and the authentication key away (RFC 4106 2).
+void check_own_key(const Place& place, const std::vector<ChildSa>& others, const ChildSa& sa, Findings& findings) {
+    const auto* info = crypto::find_encr(sa.outbound.keys.encr);
+    if (info == nullptr || !info->aead || sa.outbound.keys.encr_key.empty()) return;
+    const auto same = [&](const ipsec::SaHalf& half) { return half.keys.encr_key == sa.outbound.keys.encr_key; };
+    bool taken = same(sa.inbound);
+    for (const ChildSa& other : others) {
+        taken = taken || same(other.inbound) || same(other.outbound) ||
+                other.outbound.keys.encr_key == sa.inbound.keys.encr_key;
+    }
+    if (taken)
+        findings.error(*place.node.find("out"), place.path + ".out.encr_key",
+                       "is another SA's key as well; expected a key of its own for each SA and direction, since IVs "
+                       "may not meet (RFC 4106 2)");
+}
+
 void load_static(const Place& place, std::vector<ChildSa>& into, Findings& findings) {
     StaticDraft draft;
     ChildSa& sa = draft.sa;
@@ -236,6 +253,7 @@ void load_static(const Place& place, std::vector<ChildSa>& into, Findings& findi
     load_half(place, "in", draft.suite, sa.inbound, findings);
     load_half(place, "out", draft.suite, sa.outbound, findings);
     check_static(place, draft, findings);
+    check_own_key(place, into, sa, findings);
     for (const ChildSa& other : into) {
         if (other.inbound.spi == sa.inbound.spi && sa.inbound.spi != Spi{}) {
             findings.error(place.node, place.path + ".in.spi", "is that of " + other.name + " already");

@@ -173,8 +173,8 @@ void load_ike(const ConfigNode& root, Config& config, Findings& findings) {
     if (config.dataplane.ike_port == config.dataplane.nat_port) {
         findings.error(*node, "ike.port_nat_t", "is the same as port; expected two ports");
     }
-    if (config.ike.retransmit_base <= Duration{}) {
-        findings.error(*node, "ike.retransmit_timeout", "is 0; expected a wait of 1 ms at least");
+    if (const ConfigNode* first = node->find("retransmit_timeout"); first && config.ike.retransmit_base <= Duration{}) {
+        findings.error(*first, "ike.retransmit_timeout", "is 0; expected a wait of 1 ms at least");
     }
 }
 

@@ -22,13 +22,13 @@ std::string float_text(double value) {
     return error == std::errc{} ? std::string(digits, end) : std::string("nan");
 }
 
-// Dates and times are the only TOML values that no key takes: their text is empty and no validator accepts that.
+// Dates and times are the only TOML values that no key takes: no validator accepts what stands for them.
 std::string scalar_text(const toml::node& node) {
     if (const auto* text = node.as_string()) return text->get();
     if (const auto* number = node.as_integer()) return std::to_string(number->get());
     if (const auto* real = node.as_floating_point()) return float_text(real->get());
     if (const auto* truth = node.as_boolean()) return truth->get() ? "true" : "false";
-    return {};
+    return "a date or time";
 }
 
 ConfigNode convert(std::string key, const toml::node& node, SourcePosition at);

@@ -244,7 +244,7 @@ void remove_child(EngineState& engine, IkeSa& sa, ChildSaId id, const std::strin
 
 Child* find_child_by_outbound(IkeSa& sa, Spi spi) {
     for (Child& child : sa.children)
-        if (child.sa.outbound.spi == spi) return &child;
+        if (child.sa.outbound.spi == spi && child.state != ChildState::deleted) return &child;
     return nullptr;
 }
 

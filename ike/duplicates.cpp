@@ -56,10 +56,14 @@ void settle_children(EngineState& engine, IkeSa& sa, Child& a, Child& b) {
 
 bool has_sibling(EngineState& engine, const IkeSa& sa) {
     bool found = false;
-    engine.table.for_each([&](const IkeSa& other) {
+    auto look = [&](const IkeSa& other) {
         if (&other == &sa || !other.usable() || other.local_id != sa.local_id) return;
         if (identity_matches(sa.connection->remote.id, other.remote_id)) found = true;
-    });
+    };
+    if (sa.connection->remote.id.is_any())
+        engine.table.for_each(look);
+    else
+        engine.table.for_peer(sa.connection->remote.id, look);
     return found;
 }
 
@@ -73,14 +77,14 @@ void close_duplicates(EngineState& engine, IkeSa& sa) {
                 settle_children(engine, sa, a, b);
         }
     if (!candidate(sa)) return;
-    engine.table.for_each([&](IkeSa& other) {
+    engine.table.for_peer(sa.remote_id, [&](IkeSa& other) {
         if (&other == &sa || !candidate(other) || !candidate(sa) || other.initiator == sa.initiator) return;
         if (other.connection->name == sa.connection->name && same_peer(sa, other)) settle(engine, sa, other);
     });
 }
 
 void close_forgotten(EngineState& engine, const IkeSa& fresh) {
-    engine.table.for_each([&](IkeSa& other) {
+    engine.table.for_peer(fresh.remote_id, [&](IkeSa& other) {
         if (&other == &fresh || !other.usable() || !same_peer(other, fresh)) return;
         if (other.established >= fresh.created) return;
         close_sa(engine, other, CloseReason::local,

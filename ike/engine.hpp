@@ -105,7 +105,7 @@ struct Datagram {
 // Views for list-sas; the field names are VICI's.
 struct ChildView {
     ipsec::ChildSa sa;  // keys included: the caller shows none of them
-    std::string state;  // "INSTALLED", "REKEYING", "DELETING"
+    std::string state;  // "INSTALLED", "REKEYED", "DELETING", "DELETED"
     Instant installed;
 };
 struct IkeView {

@@ -20,6 +20,8 @@ namespace sluice::ike {
 inline constexpr Duration kLinger = std::chrono::seconds(60);
 // Wait before an exchange that the peer put off (TEMPORARY_FAILURE), or a restart, is tried again; jittered.
 inline constexpr Duration kRetryDelay = std::chrono::seconds(2);
+// How long the inbound half of a rekeyed child stays for packets in flight (TRAPS 17), as in strongSwan.
+inline constexpr Duration kRekeyedLinger = std::chrono::seconds(5);
 inline constexpr std::uint8_t kMaxRestarts = 5;  // of IKE_SA_INIT by COOKIE and INVALID_KE_PAYLOAD together (TRAPS 5)
 inline constexpr std::uint8_t kMaxRetries = 5;   // of one CREATE_CHILD_SA
 inline constexpr std::size_t kNonceSize = 32;    // at least half of every prf's key (RFC 7296 2.10)

@@ -11,7 +11,8 @@ std::string state_name(const IkeSa& sa) {
 
 std::string state_name(ChildState state) {
     if (state == ChildState::installed) return "INSTALLED";
-    return state == ChildState::rekeyed ? "REKEYING" : "DELETING";
+    if (state == ChildState::deleted) return "DELETED";
+    return state == ChildState::rekeyed ? "REKEYED" : "DELETING";
 }
 
 }  // namespace

@@ -124,7 +124,7 @@ void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::str
         engine.spis.erase(child.sa.inbound.spi);
         engine.child_owners.erase(child.sa.id);
         ++engine.counters.child_removed;
-        child_notice(engine, sa, child.sa, NoticeKind::child_down, text);
+        child_notice(engine, sa, child.sa, NoticeKind::child_down, "child '" + child.sa.name + "' is down: " + text);
         if (child.state == ChildState::installed && comes_back(find_child(*sa.connection, child.sa.name), reason))
             sa.restart.push_back(child.sa.name);
     }

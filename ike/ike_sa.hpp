@@ -121,7 +121,12 @@ struct Served {
     DhWait dh;
 };
 
-enum class ChildState : std::uint8_t { installed, rekeyed, deleting };
+enum class ChildState : std::uint8_t {
+    installed,
+    rekeyed,   // by the peer, which deletes it next
+    deleting,  // our DELETE is queued or out
+    deleted,   // the peer deleted what it rekeyed: open for what is still in flight (kRekeyedLinger)
+};
 struct Child {
     ipsec::ChildSa sa;
     ChildState state = ChildState::installed;

@@ -39,18 +39,19 @@ void promote(EngineState& engine, IkeSa& sa, ChildSaId old) {
 // One of the peer's inbound SPIs. Gives our half of the pair where it is to stand in the answer: not when both ends
 // delete at once (RFC 7296 2.25.1), nor for an SPI that we do not know.
 std::optional<Spi> delete_pair(EngineState& engine, IkeSa& sa, Spi peer_inbound) {
-    const Child* child = find_child_by_outbound(sa, peer_inbound);
+    Child* child = find_child_by_outbound(sa, peer_inbound);
     if (!child) return std::nullopt;
     const Spi ours = child->sa.inbound.spi;
     const bool crossing = child->state == ChildState::deleting;
-    const bool replaced = child->state == ChildState::rekeyed;
     const std::string name = child->sa.name;
-    const ChildSaId id = child->sa.id;
-    promote(engine, sa, id);
-    remove_child(engine, sa, id,
-                 replaced ? "child '" + name + "' was rekeyed by " + describe_peer(sa)
-                          : deleted_text(sa, "child '" + name + "'"));
-    if (!replaced && !crossing) bring_back(engine, sa, name);
+    promote(engine, sa, child->sa.id);
+    if (child->state == ChildState::rekeyed) {
+        child->state = ChildState::deleted;
+        child->expires = engine.now + kRekeyedLinger;
+        return ours;
+    }
+    remove_child(engine, sa, child->sa.id, deleted_text(sa, "child '" + name + "'"));
+    if (!crossing) bring_back(engine, sa, name);
     return crossing ? std::nullopt : std::optional(ours);
 }
 

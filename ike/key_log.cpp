@@ -17,7 +17,11 @@ std::string number(Id id) {
 
 std::string quoted(const std::string& text) { return '"' + text + '"'; }
 
-std::string half_line(const ipsec::ChildSa& child, const ipsec::SaHalf& half, bool out) {
+enum class Direction { out, in };
+
+std::string half_line(const ipsec::ChildSa& child, Direction direction) {
+    const bool out = direction == Direction::out;
+    const ipsec::SaHalf& half = out ? child.outbound : child.inbound;
     const crypto::CipherKeys& keys = half.keys;
     const net::IpAddress& source = out ? child.local.address : child.remote.address;
     const net::IpAddress& destination = out ? child.remote.address : child.local.address;
@@ -43,8 +47,8 @@ void log_ike_keys(EngineState& engine, const IkeSa& sa) {
 }
 
 void log_child_keys(EngineState& engine, const ipsec::ChildSa& child) {
-    engine.out.push_back(KeyLogged{half_line(child, child.outbound, true)});
-    engine.out.push_back(KeyLogged{half_line(child, child.inbound, false)});
+    engine.out.push_back(KeyLogged{half_line(child, Direction::out)});
+    engine.out.push_back(KeyLogged{half_line(child, Direction::in)});
 }
 
 }  // namespace sluice::ike

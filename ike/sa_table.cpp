@@ -2,6 +2,7 @@
 #include "ike/sa_table.hpp"
 
 #include <cassert>
+#include <cctype>
 
 namespace sluice::ike {
 
@@ -13,6 +14,7 @@ IkeSa& SaTable::insert(IkeSa sa) {
     by_spi_[slot->local_spi] = id;
     if (!slot->request_hash.empty()) by_request_[slot->request_hash] = id;
     count_half_open(*slot);
+    index_peer(*slot);
     return *slot;
 }
 
@@ -24,6 +26,11 @@ void SaTable::erase(IkeSaId id) {
     by_spi_.erase(sa->local_spi);
     const auto request = by_request_.find(sa->request_hash);
     if (request != by_request_.end() && request->second == id) by_request_.erase(request);
+    const auto peer = by_peer_.find(peer_key(sa->remote_id));
+    if (peer != by_peer_.end()) {
+        peer->second.erase(id);
+        if (peer->second.empty()) by_peer_.erase(peer);
+    }
     sas_.erase(id);
 }
 
@@ -52,6 +59,19 @@ IkeSa* SaTable::by_request(const ByteVec& hash, const net::IpAddress& address) {
 void SaTable::set_phase(IkeSa& sa, Phase phase) {
     sa.phase = phase;
     if (!sa.half_open()) forget_half_open(sa);
+    index_peer(sa);
+}
+
+// Host names and mail addresses compare without case, so their keys are lower case.
+ByteVec SaTable::peer_key(const Identity& identity) {
+    ByteVec key{static_cast<Byte>(identity.type)};
+    const bool text = identity.type == IdType::fqdn || identity.type == IdType::email;
+    for (const Byte byte : identity.data) key.push_back(text ? static_cast<Byte>(std::tolower(byte)) : byte);
+    return key;
+}
+
+void SaTable::index_peer(const IkeSa& sa) {
+    if (sa.phase == Phase::established || sa.phase == Phase::deleting) by_peer_[peer_key(sa.remote_id)].insert(sa.id);
 }
 
 void SaTable::schedule(const IkeSa& sa, std::optional<Instant> deadline) {

@@ -27,7 +27,7 @@ class SaTable {
     IkeSa* by_request(const ByteVec& hash, const net::IpAddress& address);
 
     // What changes a key of an index goes through here.
-    void set_phase(IkeSa& sa, Phase phase);
+    void set_phase(IkeSa& sa, Phase phase);  // remote_id is known when the phase becomes established
     void schedule(const IkeSa& sa, std::optional<Instant> deadline);
 
     std::size_t half_open() const { return half_open_; }
@@ -48,13 +48,24 @@ class SaTable {
         for (const auto& [id, sa] : sas_) visit(static_cast<const IkeSa&>(*sa));
     }
 
+    // The IKE SAs that are or were established with a peer, by its identity, in order of id. visit() may close them.
+    template <class F>
+    void for_peer(const Identity& remote, F&& visit) {
+        const auto found = by_peer_.find(peer_key(remote));
+        if (found == by_peer_.end()) return;
+        for (const IkeSaId id : found->second) visit(*find(id));
+    }
+
   private:
+    static ByteVec peer_key(const Identity& identity);
+    void index_peer(const IkeSa& sa);
     void count_half_open(const IkeSa& sa);
     void forget_half_open(const IkeSa& sa);
 
     std::map<IkeSaId, std::unique_ptr<IkeSa>> sas_;
     std::unordered_map<std::uint64_t, IkeSaId> by_spi_;
     std::map<ByteVec, IkeSaId> by_request_;
+    std::map<ByteVec, std::set<IkeSaId>> by_peer_;
     std::size_t half_open_ = 0;
     std::unordered_map<net::IpAddress, std::size_t> half_open_by_address_;
     std::unordered_map<IkeSaId, net::IpAddress> counted_;  // half-open SAs, under the address they came from

@@ -99,6 +99,8 @@ bool due(Instant when, Instant now) { return when != Instant{} && when <= now; }
 void expire_child(EngineState& engine, IkeSa& sa, const Child& child) {
     const Spi spi = child.sa.inbound.spi;
     const std::string name = child.sa.name;
+    if (child.state == ChildState::deleted)
+        return remove_child(engine, sa, child.sa.id, "child '" + name + "' was rekeyed by " + describe_peer(sa));
     const ChildConfig* config = find_child(*sa.connection, name);
     const bool again = config && config->start_action == StartAction::start && child.initiated && sa.usable();
     remove_child(

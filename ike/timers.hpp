@@ -12,7 +12,7 @@ namespace sluice::ike {
 std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa);
 // Does what is due at engine.now.
 void run_due(EngineState& engine, IkeSa& sa);
-// Removes a child whose hard lifetime has ended, and tells the peer.
+// Removes a child whose hard lifetime has ended, and tells the peer; or one that the peer rekeyed and deleted.
 void expire_child(EngineState& engine, IkeSa& sa, const Child& child);
 // Begins the next task where none runs.
 void run_tasks(EngineState& engine, IkeSa& sa);

@@ -93,8 +93,11 @@ TEST_CASE("TRAPS 17: the responder of a rekeying installs inbound first and swit
     const ike::Message deleted = ladder.ask(ike::ExchangeType::informational,
                                             {ike::DeletePayload{ipsec::Protocol::esp, {ladder.old.outbound.spi}}});
     CHECK(deleted.deletes().at(0)->spis == std::vector<Spi>{ladder.old.inbound.spi});
-    CHECK(moon.backend.installed.size() == 1);
     CHECK(moon.backend.installed.at(fresh.id).outbound_ready);
+    CHECK(moon.backend.installed.count(ladder.old.id) == 1);
+    ladder.world.run(6s);
+    CHECK(moon.backend.installed.size() == 1);
+    CHECK(moon.backend.installed.count(fresh.id) == 1);
     CHECK(ladder.world.complaints().empty());
 }
 

@@ -283,6 +283,20 @@ void load_each(const ConfigNode& root, const std::string& name, Config& config, 
         findings.error(*node, name, "is not a section; expected [[" + name + "]]");
 }
 
+// A queue belongs to one worker: with more queues than workers some would serve nobody.
+void check_queues(const ConfigNode& root, const Config& config, Findings& findings) {
+    const std::size_t workers = config.dataplane.workers.size();
+    const ConfigNode* node = root.find("port");
+    for (std::size_t i = 0; i < config.dataplane.ports.size(); ++i) {
+        if (config.dataplane.ports[i].queues <= workers) continue;
+        const ConfigNode& port = node->kind == ConfigNode::Kind::list ? node->children.at(i) : *node;
+        const ConfigNode* queues = port.find("queues");
+        findings.error(
+            queues != nullptr ? *queues : port, "port[" + std::to_string(i + 1) + "].queues",
+            "is more than there are workers; expected " + std::to_string(workers) + " at most, or more [[worker]]");
+    }
+}
+
 }  // namespace
 
 void load_ports(const ConfigNode& root, Config& config, Findings& findings) {
@@ -291,6 +305,7 @@ void load_ports(const ConfigNode& root, Config& config, Findings& findings) {
     load_each(root, "route", config, findings, load_route);
     if (config.dataplane.ports.empty()) findings.error(root, "port", "there is none; expected one [[port]] at least");
     if (config.dataplane.workers.empty()) config.dataplane.workers.emplace_back();
+    check_queues(root, config, findings);
 }
 
 std::vector<SectionDoc> port_reference() {

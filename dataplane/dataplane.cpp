@@ -78,7 +78,7 @@ Dataplane::State::~State() {
 }
 
 Result<void> Dataplane::State::open_ports() {
-    auto made = make_packet_pool(packet_pool_shape(config), kPrivateBytes);
+    auto made = make_packet_pool(packet_pool_shape(config, kPrivateBytes), kPrivateBytes);
     if (!made) return made.error();
     pool = std::move(*made);
     std::vector<PortInfo> infos;

@@ -15,7 +15,7 @@ namespace sluice::dataplane {
 struct HoldKey {
     Address128 value = 0;
     net::Family family = net::Family::none;
-    PortId port;
+    PortId port{};
     friend bool operator==(const HoldKey&, const HoldKey&) = default;
 };
 

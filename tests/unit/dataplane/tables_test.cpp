@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// The tables that workers read, against slow models.
+#include <catch2/catch.hpp>
+#include <iostream>
+#include <map>
+#include <random>
+
+#include "dataplane/hold.hpp"
+#include "dataplane/lpm.hpp"
+#include "dataplane/spd_index.hpp"
+#include "dataplane/spi_table.hpp"
+#include "tests/unit/dataplane/gateway.hpp"
+
+using namespace sluice;
+using namespace sluice::dataplane;
+
+namespace {
+
+std::mt19937 seeded(const char* what) {
+    const unsigned seed = std::random_device{}();
+    std::cout << what << ": seed " << seed << "\n";
+    return std::mt19937{seed};
+}
+
+net::IpAddress random_address(std::mt19937& random, bool v6) {
+    // Few values, so that things meet.
+    if (!v6) return net::IpAddress::v4(0x0a000000U + random() % 512);
+    std::array<Byte, 16> b{};
+    b[0] = 0xfd;
+    b[6] = static_cast<Byte>(random() % 3);
+    b[15] = static_cast<Byte>(random() % 64);
+    return net::IpAddress::v6(b);
+}
+
+ipsec::TrafficSelectors random_selectors(std::mt19937& random) {
+    ipsec::TrafficSelectors out;
+    for (unsigned n = 1 + random() % 2; n > 0; --n) {
+        const bool v6 = random() % 3 == 0;
+        ipsec::TrafficSelector s;
+        net::IpAddress a = random_address(random, v6);
+        net::IpAddress b = random_address(random, v6);
+        if (b < a) std::swap(a, b);
+        s.range = {a, b};
+        if (random() % 2 == 0) s.protocol = static_cast<std::uint8_t>(random() % 2 == 0 ? 6 : 17);
+        switch (random() % 4) {
+            case 0:
+                s.start_port = static_cast<std::uint16_t>(random() % 4);
+                s.end_port = 3;
+                break;
+            case 1:
+                s.start_port = 65535;
+                s.end_port = 0;
+                break;  // OPAQUE
+            default:
+                break;
+        }
+        out.push_back(s);
+    }
+    return out;
+}
+
+ipsec::PacketSelector random_packet(std::mt19937& random) {
+    const bool v6 = random() % 3 == 0;
+    ipsec::PacketSelector p;
+    p.source = random_address(random, v6);
+    p.destination = random_address(random, v6);
+    p.protocol = static_cast<std::uint8_t>(random() % 2 == 0 ? 6 : 17);
+    p.ports_known = random() % 4 != 0;
+    if (p.ports_known) {
+        p.source_port = static_cast<std::uint16_t>(random() % 5);
+        p.destination_port = static_cast<std::uint16_t>(random() % 5);
+    }
+    return p;
+}
+
+}  // namespace
+
+TEST_CASE("the compiled SPD answers like the reference list, outbound and inbound") {
+    std::mt19937 random = seeded("spd");
+    for (int round = 0; round < 300; ++round) {
+        Reclaimer reclaimer(1);
+        SpdIndex index(reclaimer);
+        ipsec::Spd spd;
+        for (unsigned id = 1; id <= 1 + random() % 8; ++id) {
+            ipsec::Policy p;
+            p.id = PolicyId{id};
+            p.action = static_cast<ipsec::PolicyAction>(random() % 3);
+            p.local = random_selectors(random);
+            p.remote = random_selectors(random);
+            spd.policies.push_back(p);
+        }
+        spd.default_action = random() % 2 == 0 ? ipsec::PolicyAction::bypass : ipsec::PolicyAction::discard;
+        index.set_policies(spd);
+        for (int i = 0; i < 200; ++i) {
+            const ipsec::PacketSelector packet = random_packet(random);
+            const Flow flow = to_flow(packet);
+            REQUIRE(to_selector(flow) == packet);
+            const ipsec::Policy* out = spd.find_outbound(packet);
+            const OutboundVerdict verdict = index.find_outbound(flow);
+            REQUIRE(verdict.action == (out != nullptr ? out->action : spd.default_action));
+            REQUIRE(verdict.by_default == (out == nullptr));
+            if (out != nullptr && out->action == ipsec::PolicyAction::protect) REQUIRE(verdict.slot->id == out->id);
+            const ipsec::Policy* in = spd.find_inbound(packet);
+            REQUIRE(index.find_inbound(flow).action == (in != nullptr ? in->action : spd.default_action));
+        }
+        reclaimer.collect();
+        REQUIRE(reclaimer.pending() == 0);
+    }
+}
+
+TEST_CASE("the longest prefix wins, like in a list of all of them") {
+    std::mt19937 random = seeded("lpm");
+    for (const std::size_t size : {std::size_t{4}, std::size_t{16}}) {
+        for (int round = 0; round < 30; ++round) {
+            std::map<std::pair<unsigned, ByteVec>, Lpm::Value> prefixes;
+            for (unsigned n = 0; n < 200; ++n) {
+                const unsigned length = static_cast<unsigned>(random() % (size * 8 + 1));
+                ByteVec bytes(size);
+                for (unsigned bit = 0; bit < length; ++bit) {
+                    // Mostly zeros, so that prefixes nest.
+                    if (random() % 8 == 0) bytes[bit / 8] |= static_cast<Byte>(0x80 >> bit % 8);
+                }
+                prefixes[{length, bytes}] = static_cast<Lpm::Value>(n);
+            }
+            Lpm lpm;
+            for (const auto& [key, value] : prefixes) lpm.add(key.second, key.first, value);
+            for (int i = 0; i < 500; ++i) {
+                ByteVec address(size);
+                for (Byte& b : address)
+                    b = static_cast<Byte>(random() % 4 == 0 ? random() : random() & random() & random());
+                Lpm::Value expected = Lpm::kNone;
+                for (const auto& [key, value] : prefixes) {
+                    bool inside = true;
+                    for (unsigned bit = 0; bit < key.first; ++bit) {
+                        inside = inside && ((address[bit / 8] ^ key.second[bit / 8]) >> (7 - bit % 8) & 1) == 0;
+                    }
+                    if (inside) expected = value;  // shortest come first
+                }
+                REQUIRE(lpm.find(address.data()) == expected);
+            }
+        }
+    }
+}
+
+TEST_CASE("the SPI table holds what a map would, through tombstones and rebuilds") {
+    std::mt19937 random = seeded("spi table");
+    struct Thing {
+        Spi spi;
+    };
+    SpiTable<Thing> table(100);
+    std::map<std::uint32_t, std::unique_ptr<Thing>> model;
+    std::vector<std::unique_ptr<SpiTable<Thing>::Slots>> retired;
+    unsigned rebuilds = 0;
+    for (int step = 0; step < 20000; ++step) {
+        const Spi spi{256 + static_cast<std::uint32_t>(random() % 300) * 64};
+        if (random() % 2 == 0) {
+            auto thing = std::make_unique<Thing>(Thing{spi});
+            std::unique_ptr<SpiTable<Thing>::Slots> old;
+            const bool fits = model.size() < 100 && !model.contains(spi.value);
+            REQUIRE(table.insert(spi, thing.get(), old) == fits);
+            if (fits) model[spi.value] = std::move(thing);
+            if (old) {
+                ++rebuilds;
+                retired.push_back(std::move(old));
+            }
+        } else {
+            const auto found = model.find(spi.value);
+            REQUIRE(table.remove(spi) == (found == model.end() ? nullptr : found->second.get()));
+            if (found != model.end()) model.erase(found);
+        }
+        const Spi other{256 + static_cast<std::uint32_t>(random() % 300) * 64};
+        const auto found = model.find(other.value);
+        REQUIRE(table.find(other) == (found == model.end() ? nullptr : found->second.get()));
+    }
+    CHECK(rebuilds > 0);
+    Thing reserved{Spi{255}};
+    std::unique_ptr<SpiTable<Thing>::Slots> old;
+    CHECK_FALSE(table.insert(Spi{0}, &reserved, old));
+    CHECK_FALSE(table.insert(Spi{255}, &reserved, old));
+    CHECK(table.find(Spi{0}) == nullptr);
+    CHECK(table.find(Spi{1}) == nullptr);
+}
+
+TEST_CASE("TRAPS 58: nothing is freed while a worker may read it, and a sleeping one does not count") {
+    Reclaimer reclaimer(2);
+    reclaimer.join(WorkerId{0});
+    reclaimer.join(WorkerId{1});
+    int freed = 0;
+    reclaimer.retire([&] { ++freed; });
+    CHECK(reclaimer.collect() == 0);
+    reclaimer.quiescent(WorkerId{0});
+    CHECK(reclaimer.collect() == 0);
+    reclaimer.offline(WorkerId{1});  // asleep
+    CHECK(reclaimer.collect() == 1);
+    CHECK(freed == 1);
+    reclaimer.online(WorkerId{1});
+    reclaimer.retire([&] { ++freed; });
+    reclaimer.quiescent(WorkerId{0});
+    CHECK(reclaimer.collect() == 0);  // worker 1 hangs
+    for (std::size_t i = reclaimer.pending(); i < Reclaimer::kLimit; ++i) reclaimer.retire([] {});
+    CHECK(reclaimer.over_limit());
+    reclaimer.quiescent(WorkerId{0});
+    reclaimer.quiescent(WorkerId{1});
+    CHECK(reclaimer.collect() == Reclaimer::kLimit);
+    CHECK_FALSE(reclaimer.over_limit());
+    reclaimer.leave(WorkerId{0});
+    reclaimer.leave(WorkerId{1});
+}
+
+TEST_CASE("TRAPS 58: while a worker hangs, SAs are refused before memory runs out") {
+    test::Gateway gw;
+    gw.tables().reclaimer.join(WorkerId{0});
+    for (std::size_t i = 0; i < Reclaimer::kLimit; ++i) gw.tables().reclaimer.retire([] {});
+    CHECK(gw.backend().install(test::make_child()).error().code == ErrorCode::exhausted);
+    gw.tables().reclaimer.quiescent(WorkerId{0});
+    gw.tables().reclaimer.collect();
+    CHECK(gw.backend().install(test::make_child()));
+    gw.tables().reclaimer.leave(WorkerId{0});
+}
+
+TEST_CASE("a hold is bounded in keys, packets and time, and keeps the order") {
+    Hold hold({.keys = 2, .packets_per_key = 3, .patience = 100});
+    rte_mbuf m[8]{};
+    const HoldKey a{.value = 1};
+    const HoldKey b{.value = 2};
+    const HoldKey c{.value = 3};
+    CHECK(hold.put(a, &m[0], 10) == Hold::Put::first);
+    CHECK(hold.put(b, &m[1], 20) == Hold::Put::first);
+    CHECK(hold.put(c, &m[2], 20) == Hold::Put::full);
+    CHECK(hold.put(a, &m[3], 20) == Hold::Put::more);
+    CHECK(hold.put(a, &m[4], 20) == Hold::Put::more);
+    CHECK(hold.put(a, &m[5], 20) == Hold::Put::full);
+    CHECK(hold.held() == 4);
+    CHECK(hold.take(a) == std::vector<rte_mbuf*>{&m[0], &m[3], &m[4]});
+    CHECK(hold.take(a).empty());
+    CHECK(hold.take_expired(120).empty());
+    CHECK(hold.take_expired(121) == std::vector<rte_mbuf*>{&m[1]});
+    CHECK(hold.held() == 0);
+}
+
+TEST_CASE("routes: metrics, gateways, on-link, blackholes, our own addresses and broadcasts") {
+    test::Gateway gw;
+    HostView view = test::host_view();
+    view.routes.push_back(
+        {*net::Prefix::parse("10.2.0.0/16"), *net::IpAddress::parse("10.1.0.99"), test::kLan, 50, false});
+    gw.tables().set_host_view(view);
+    const Fib& fib = *gw.tables().fib.load();
+    const auto find = [&](const char* text) -> const NextHop& {
+        const auto a = *net::IpAddress::parse(text);
+        return a.is_v4() ? fib.find_v4(a.bytes().data()) : fib.find_v6(a.bytes().data());
+    };
+    CHECK(find("10.2.3.4").kind == HopKind::gateway);
+    CHECK(find("10.2.3.4").port == test::kWan);  // metric 0 before 50
+    CHECK(find("10.1.0.7").kind == HopKind::on_link);
+    CHECK(find("10.1.0.1").kind == HopKind::local);
+    CHECK(find("10.1.0.255").kind == HopKind::local);
+    CHECK(find("203.0.113.9").kind == HopKind::blackhole);
+    CHECK(find("172.16.0.1").kind == HopKind::none);
+    CHECK(find("224.0.0.5").kind == HopKind::local);
+    CHECK(find("fd01::1").kind == HopKind::local);
+    CHECK(find("fd01::2").kind == HopKind::on_link);
+    CHECK(find("fd02::2").kind == HopKind::gateway);
+    CHECK(find("fe80::1").kind == HopKind::local);
+    CHECK(find("ff02::1").kind == HopKind::local);
+    CHECK(find("2001:db9::1").kind == HopKind::none);
+    CHECK(fib.source_address(test::kLan, net::Family::v6).to_string() == "fd01::1");
+}

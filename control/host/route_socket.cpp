@@ -11,6 +11,7 @@
 #include <cstring>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace sluice::control {
 namespace {
@@ -103,13 +104,14 @@ Result<void> RouteSocket::dump(Bytes message, const std::function<void(const Rou
 
 RouteSocket::Received RouteSocket::receive(
     const std::function<void(const MessageContext&, const RouteNetlink&)>& visit) {
-    alignas(nlmsghdr) static thread_local Byte buffer[kDatagram];
+    // Not thread_local: that would take its size from every thread's stack, and HTTP threads have 100 KiB in all.
+    std::vector<Byte> buffer(kDatagram);
     sockaddr_nl from{};
     socklen_t size = sizeof from;
-    const ssize_t got = ::recvfrom(fd_, buffer, sizeof buffer, 0, reinterpret_cast<sockaddr*>(&from), &size);
+    const ssize_t got = ::recvfrom(fd_, buffer.data(), buffer.size(), 0, reinterpret_cast<sockaddr*>(&from), &size);
     if (got < 0) return errno == ENOBUFS ? Received::overrun : Received::nothing;
     // Only the kernel is listened to (its netlink port is 0).
-    if (from.nl_pid == 0) decode_datagram({buffer, static_cast<std::size_t>(got)}, visit);
+    if (from.nl_pid == 0) decode_datagram({buffer.data(), static_cast<std::size_t>(got)}, visit);
     return Received::datagram;
 }
 

@@ -49,11 +49,10 @@ const NextHop& Path::route(rte_mbuf* m) const {
     return fib.find_v6(header<net::Ipv6Header>(m)->destination.data());
 }
 
-bool Path::is_ike(const Flow& f) const {
-    const auto ike = [&](std::uint16_t port) {
-        return port == tables_.config.ike_port || port == tables_.config.nat_port;
-    };
-    return f.protocol == net::kProtocolUdp && f.ports_known && (ike(f.source_port) || ike(f.destination_port));
+// Ours: the port at our end, so that nobody gets past a policy by choosing a source port.
+bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
+    return f.protocol == net::kProtocolUdp && f.ports_known &&
+           (our_port == tables_.config.ike_port || our_port == tables_.config.nat_port);
 }
 
 void Path::classify_port(PortId port, std::span<rte_mbuf*> frames) {
@@ -132,18 +131,21 @@ void Path::classify_local_udp(rte_mbuf* m) {
 // what makes the rest possible (TRAPS 43, 49, 59).
 void Path::admit_clear_to_host(rte_mbuf* m) {
     const Flow& flow = notes(m).flow;
-    if (!is_ike(flow) && !is_neighbour_discovery(flow)) {
+    if (!is_ike(flow, flow.destination_port) && !is_neighbour_discovery(flow)) {
         const InboundVerdict verdict = tables_.spd.find_inbound(flow);
         if (verdict.action == ipsec::PolicyAction::protect) return drop(m, Drop::clear_in_protected);
         if (verdict.action == ipsec::PolicyAction::discard && !verdict.by_default) return drop(m, Drop::policy_discard);
+        if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) return drop(m, Drop::ports_unseen);
     }
     deliver_unchanged_to_host(m);
 }
 
 void Path::admit_clear_to_forward(rte_mbuf* m) {
-    const InboundVerdict verdict = tables_.spd.find_inbound(notes(m).flow);
+    const Flow& flow = notes(m).flow;
+    const InboundVerdict verdict = tables_.spd.find_inbound(flow);
     if (verdict.action == ipsec::PolicyAction::protect) return drop(m, Drop::clear_in_protected);
     if (verdict.action == ipsec::PolicyAction::discard) return drop(m, Drop::policy_discard);
+    if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) return drop(m, Drop::ports_unseen);
     clear_.add(m);
 }
 
@@ -181,7 +183,8 @@ void Path::classify_host(PortId port, std::span<rte_mbuf*> frames) {
         }
         pull(m, kEthernetSize);
         if (!parse(m)) continue;
-        const bool exempt = is_ike(n.flow) || is_neighbour_discovery(n.flow) || is_link_scope(n.flow);
+        const bool exempt =
+            is_ike(n.flow, n.flow.source_port) || is_neighbour_discovery(n.flow) || is_link_scope(n.flow);
         exempt ? send_unchanged(m) : clear_.add(m);
     }
 }

@@ -9,41 +9,42 @@ namespace sluice::dataplane {
 
 // Every reason for which a worker lets a packet go: the enum, the counter, the metric label and its help text come from
 // this one list. A packet leaves the path early through exactly one of them (Worker::drop).
-#define SLUICE_DROP_REASONS(X)                                                                    \
-    X(malformed, "a header is broken, cut short, or contradicts the frame's length")              \
-    X(foreign_mac, "a frame that is not addressed to this port")                                  \
-    X(ip_checksum, "the IPv4 header checksum is wrong")                                           \
-    X(clear_in_protected, "an inbound packet in clear that a policy protects (RFC 4301 5.2)")     \
-    X(policy_discard, "a discard policy, or the default action, says so")                         \
-    X(keepalive, "a NAT keepalive, one byte 0xFF (RFC 3948 2.3)")                                 \
-    X(unknown_spi, "ESP for an SPI that is not installed")                                        \
-    X(spi_hold_full, "too many packets wait for an SA that is being negotiated")                  \
-    X(hold_expired, "a packet waited too long for an SA or a neighbour")                          \
-    X(not_responsible, "another node serves this SA's segment")                                   \
-    X(endpoint_mismatch, "ESP in UDP for an SA without encapsulation, or the other way round")    \
-    X(esp_malformed, "an ESP packet too short for its algorithm, or not a multiple of its block") \
-    X(replay, "a sequence number seen before, zero, or left of the replay window")                \
-    X(icv, "the integrity check failed")                                                          \
-    X(padding, "padding that is longer than the packet or not 1,2,3... (RFC 4303 2.4)")           \
-    X(dummy, "an ESP dummy packet, next header 59 (RFC 4303 2.6)")                                \
-    X(inner_malformed, "what was inside ESP is no whole IP packet")                               \
-    X(ecn_illegal, "the outer header says congestion, the inner transport cannot (RFC 6040 4.2)") \
-    X(policy_mismatch, "a decrypted packet outside the selectors of its SA (RFC 4301 5.2)")       \
-    X(no_sa, "a protect policy without an SA")                                                    \
-    X(selector_mismatch, "a protect policy has SAs, but none covers this packet")                 \
-    X(seq_overflow, "no sequence number left in this SA (RFC 4303 3.3.3)")                        \
-    X(iv_exhausted, "no IV left under this key")                                                  \
-    X(lifetime, "the SA has reached its hard limit of bytes or packets")                          \
-    X(ttl, "TTL or hop limit reached zero on the way")                                            \
-    X(no_route, "no route to the destination")                                                    \
-    X(blackhole, "the route says unreachable, prohibit or blackhole")                             \
-    X(too_big, "larger than the path allows and not to be fragmented")                            \
-    X(fragment, "a packet could not be cut into fragments")                                       \
-    X(reassembly, "fragments of an ESP packet that overlap, are incomplete, or came too late")    \
-    X(neighbour_missing, "no neighbour entry and no room to wait for one")                        \
-    X(tx_full, "the port's transmit queue took no more")                                          \
-    X(host_full, "the host interface took no more")                                               \
-    X(handover_full, "the ring to the worker that owns the SA is full")                           \
+#define SLUICE_DROP_REASONS(X)                                                                                    \
+    X(malformed, "a header is broken, cut short, or contradicts the frame's length")                              \
+    X(foreign_mac, "a frame that is not addressed to this port")                                                  \
+    X(ip_checksum, "the IPv4 header checksum is wrong")                                                           \
+    X(clear_in_protected, "an inbound packet in clear that a policy protects (RFC 4301 5.2)")                     \
+    X(ports_unseen, "a fragment or cut header that a protect policy for certain ports may be about (RFC 4301 7)") \
+    X(policy_discard, "a discard policy, or the default action, says so")                                         \
+    X(keepalive, "a NAT keepalive, one byte 0xFF (RFC 3948 2.3)")                                                 \
+    X(unknown_spi, "ESP for an SPI that is not installed")                                                        \
+    X(spi_hold_full, "too many packets wait for an SA that is being negotiated")                                  \
+    X(hold_expired, "a packet waited too long for an SA or a neighbour")                                          \
+    X(not_responsible, "another node serves this SA's segment")                                                   \
+    X(endpoint_mismatch, "ESP in UDP for an SA without encapsulation, or the other way round")                    \
+    X(esp_malformed, "an ESP packet too short for its algorithm, or not a multiple of its block")                 \
+    X(replay, "a sequence number seen before, zero, or left of the replay window")                                \
+    X(icv, "the integrity check failed")                                                                          \
+    X(padding, "padding that is longer than the packet or not 1,2,3... (RFC 4303 2.4)")                           \
+    X(dummy, "an ESP dummy packet, next header 59 (RFC 4303 2.6)")                                                \
+    X(inner_malformed, "what was inside ESP is no whole IP packet")                                               \
+    X(ecn_illegal, "the outer header says congestion, the inner transport cannot (RFC 6040 4.2)")                 \
+    X(policy_mismatch, "a decrypted packet outside the selectors of its SA (RFC 4301 5.2)")                       \
+    X(no_sa, "a protect policy without an SA")                                                                    \
+    X(selector_mismatch, "a protect policy has SAs, but none covers this packet")                                 \
+    X(seq_overflow, "no sequence number left in this SA (RFC 4303 3.3.3)")                                        \
+    X(iv_exhausted, "no IV left under this key")                                                                  \
+    X(lifetime, "the SA has reached its hard limit of bytes or packets")                                          \
+    X(ttl, "TTL or hop limit reached zero on the way")                                                            \
+    X(no_route, "no route to the destination")                                                                    \
+    X(blackhole, "the route says unreachable, prohibit or blackhole")                                             \
+    X(too_big, "larger than the path allows and not to be fragmented")                                            \
+    X(fragment, "a packet could not be cut into fragments")                                                       \
+    X(reassembly, "fragments of an ESP packet that overlap, are incomplete, or came too late")                    \
+    X(neighbour_missing, "no neighbour entry and no room to wait for one")                                        \
+    X(tx_full, "the port's transmit queue took no more")                                                          \
+    X(host_full, "the host interface took no more")                                                               \
+    X(handover_full, "the ring to the worker that owns the SA is full")                                           \
     X(no_room, "no headroom, tailroom or buffer left")
 
 enum class Drop : std::uint8_t {

@@ -56,9 +56,13 @@ struct CompiledSelector {
     bool opaque = false;
 
     static CompiledSelector of(const ipsec::TrafficSelector& s);
-    bool matches(Address128 address, const Flow& flow, std::uint16_t port) const {
+    // Whether it could match if the ports were seen.
+    bool may_match(Address128 address, const Flow& flow) const {
         if (family != flow.family || address < first || address > last) return false;
-        if (protocol != 0 && protocol != flow.protocol) return false;
+        return protocol == 0 || protocol == flow.protocol;
+    }
+    bool matches(Address128 address, const Flow& flow, std::uint16_t port) const {
+        if (!may_match(address, flow)) return false;
         if (all_ports) return true;
         if (opaque || !flow.ports_known) return opaque && !flow.ports_known;
         return port >= start_port && port <= end_port;
@@ -74,11 +78,19 @@ struct CompiledSelectors {
     bool matches_outbound(const Flow& f) const {
         return any(local, f.source, f, f.source_port) && any(remote, f.destination, f, f.destination_port);
     }
+    bool may_match_outbound(const Flow& f) const { return may(local, f.source, f) && may(remote, f.destination, f); }
+    bool may_match_inbound(const Flow& f) const { return may(remote, f.source, f) && may(local, f.destination, f); }
     bool matches_inbound(const Flow& f) const {
         return any(remote, f.source, f, f.source_port) && any(local, f.destination, f, f.destination_port);
     }
 
   private:
+    static bool may(const std::vector<CompiledSelector>& list, Address128 address, const Flow& flow) {
+        for (const CompiledSelector& s : list) {
+            if (s.may_match(address, flow)) return true;
+        }
+        return false;
+    }
     static bool any(const std::vector<CompiledSelector>& list, Address128 address, const Flow& flow,
                     std::uint16_t port) {
         for (const CompiledSelector& s : list) {

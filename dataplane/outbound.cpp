@@ -30,24 +30,19 @@ void Path::apply_policy() {
             verdict = tables_.spd.find_outbound(n.flow);
             last = n.flow;
         }
-        switch (verdict.action) {
-            case ipsec::PolicyAction::protect:
-                protect(m, verdict);
-                break;
-            case ipsec::PolicyAction::bypass:
-                n.origin == Origin::host ? send_unchanged(m) : forward_.add(m);
-                break;
-            case ipsec::PolicyAction::discard:
-                // The default action is about what is routed here, not about the gateway's own traffic.
-                if (verdict.by_default && n.origin == Origin::host) {
-                    send_unchanged(m);
-                } else {
-                    drop(m, Drop::policy_discard);
-                }
-                break;
-        }
+        apply_verdict(m, verdict);
     }
     clear_.clear();
+}
+
+void Path::apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict) {
+    const PacketNotes& n = notes(m);
+    if (verdict.action == ipsec::PolicyAction::protect) return protect(m, verdict);
+    // The default action is about what is routed here, not about the gateway's own traffic.
+    const bool own_default = verdict.by_default && n.origin == Origin::host;
+    if (verdict.action == ipsec::PolicyAction::discard && !own_default) return drop(m, Drop::policy_discard);
+    if (!n.flow.ports_known && tables_.spd.may_protect_outbound(n.flow)) return drop(m, Drop::ports_unseen);
+    n.origin == Origin::host ? send_unchanged(m) : forward_.add(m);
 }
 
 // A protect policy never lets a packet go in clear, whatever its SAs do (TRAPS 54).

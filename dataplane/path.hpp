@@ -89,7 +89,7 @@ class Path {
     void classify_host(PortId port, std::span<rte_mbuf*> frames);
     bool linear(rte_mbuf* m);
     bool parse(rte_mbuf* m);
-    bool is_ike(const Flow& flow) const;
+    bool is_ike(const Flow& flow, std::uint16_t our_port) const;
     void finish_checksum(rte_mbuf* m) const;
     const NextHop& route(rte_mbuf* m) const;
 
@@ -106,6 +106,7 @@ class Path {
 
     // outbound.cpp
     void apply_policy();
+    void apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict);
     void protect(rte_mbuf* m, const OutboundVerdict& verdict);
     bool fits_tunnel(rte_mbuf* m, const OutboundSa& sa);
     void seal_esp();

@@ -16,14 +16,16 @@ Instant Path::instant() const {
 
 // To the source of m, from an address of ours: of the port that a routed packet came by, or, for a decrypted one, of
 // the port that it would leave by, since that address lies inside the selectors. m stays the caller's. The error goes
-// through the SPD like any packet, in the next loop.
+// through the SPD like any packet, in the next loop. One for the kernel goes straight there, in the name of the
+// packet's destination: the kernel takes nothing from an address of its own.
 void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
     const PacketNotes& n = notes(m);
     if (n.origin == Origin::self || deferred_.full()) return;
     if (!net::icmp_error_allowed(error, n.ip, bytes_of(m)) || !icmp_limit_.take(instant())) return;
     const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
     const PortId port = n.origin == Origin::tunnel ? route(m).port : n.port;
-    const net::IpAddress source = fib.source_address(port, n.ip.family);
+    const net::IpAddress source = n.origin == Origin::host ? to_address(n.flow.destination, n.flow.family)
+                                                           : fib.source_address(port, n.ip.family);
     if (!source) return;
     rte_mbuf* const out = rte_pktmbuf_alloc(&pool_);
     if (out == nullptr) return;
@@ -35,7 +37,7 @@ void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
     notes(out).port = port;
     if (size == 0 || read_ip(out) != net::PacketFault::none) return rte_pktmbuf_free(out);
     counters_.icmp_sent.add(1);
-    deferred_.add(out);
+    n.origin == Origin::host ? deliver_inner_to_host(out, port) : deferred_.add(out);
 }
 
 namespace {

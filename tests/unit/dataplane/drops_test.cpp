@@ -4,6 +4,7 @@
 #include <functional>
 #include <set>
 
+#include "lib/net/wire.hpp"
 #include "tests/unit/dataplane/gateway.hpp"
 
 using namespace sluice;
@@ -116,6 +117,22 @@ std::vector<Fixture> header_fixtures() {
     };
 }
 
+void protect_port_80(Bench& b) {
+    ipsec::Spd spd = make_spd();
+    for (ipsec::TrafficSelectors* list : {&spd.policies[0].local, &spd.policies[0].remote}) {
+        for (ipsec::TrafficSelector& s : *list) {
+            s.protocol = net::kProtocolTcp;
+            s.start_port = s.end_port = 80;
+        }
+    }
+    REQUIRE(b.gw.backend().set_policies(spd));
+}
+
+ByteVec later_fragment(const net::MacAddress& to, Ip ip) {
+    ip.fragment_field = 0x0040;
+    return ethernet(to, kAliceMac, ip_packet(ip, net::kProtocolTcp, ByteVec(64, 0x55)));
+}
+
 std::vector<Fixture> policy_fixtures() {
     return {
         {Drop::clear_in_protected, "TRAPS 43: to be forwarded, in clear, from protected addresses",
@@ -147,6 +164,26 @@ std::vector<Fixture> policy_fixtures() {
              b.reinstall();
              b.gw.from_port(kLan, lan_frame(kOut));
          }},
+        {Drop::ports_unseen, "TRAPS 41: a later fragment, where only one port is protected, outbound",
+         [](Bench& b) {
+             protect_port_80(b);
+             b.gw.from_port(kLan, later_fragment(kLanMac, kOut));
+         }},
+        {Drop::ports_unseen, "TRAPS 41: the same inbound",
+         [](Bench& b) {
+             protect_port_80(b);
+             b.gw.from_port(kWan, later_fragment(kWanMac, kIn));
+         }},
+        {Drop::ports_unseen, "TRAPS 41: the same inbound, to ourselves",
+         [](Bench& b) {
+             protect_port_80(b);
+             b.gw.from_port(kWan, later_fragment(kWanMac, {.source = "10.2.0.20", .destination = "10.1.0.1"}));
+         }},
+    };
+}
+
+std::vector<Fixture> sa_fixtures() {
+    return {
         {Drop::not_responsible, "another node's segment, outbound",
          [](Bench& b) {
              b.gw.tables().segments.own[1].store(false);
@@ -230,6 +267,11 @@ std::vector<Fixture> esp_fixtures() {
              b.gw.from_port(kWan, ethernet(kWanMac, kPeerMac,
                                            ip_packet({.source = "192.0.2.2", .destination = "192.0.2.1"}, 50, esp)));
          }},
+    };
+}
+
+std::vector<Fixture> replay_fixtures() {
+    return {
         {Drop::replay, "TRAPS 31: the same packet again",
          [](Bench& b) {
              const ByteVec f = b.peer.seal(udp_packet(kIn, 1, 2, 3));
@@ -255,6 +297,11 @@ std::vector<Fixture> esp_fixtures() {
              CHECK(b.gw.take_port(kLan).size() == 1);
              b.gw.from_port(kWan, b.peer.seal(udp_packet(kIn, 1, 2, 3), 36));
          }},
+    };
+}
+
+std::vector<Fixture> inner_fixtures() {
+    return {
         {Drop::padding, "TRAPS 32: more padding than text", [](Bench& b) { send_text(b, ByteVec(8, 0xf0)); }},
         {Drop::padding, "TRAPS 32: padding that is not 1, 2, 3",
          [](Bench& b) {
@@ -354,7 +401,8 @@ void handover_full_drops() {
 
 TEST_CASE("every drop reason has a packet that meets it, and nothing else happens to that packet") {
     std::set<Drop> seen = {Drop::handover_full, Drop::icv};
-    for (const auto& list : {header_fixtures(), policy_fixtures(), esp_fixtures(), full_fixtures()}) {
+    for (const auto& list : {header_fixtures(), policy_fixtures(), sa_fixtures(), esp_fixtures(), replay_fixtures(),
+                             inner_fixtures(), full_fixtures()}) {
         for (const Fixture& f : list) {
             run_fixture(f);
             seen.insert(f.reason);

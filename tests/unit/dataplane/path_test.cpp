@@ -110,6 +110,36 @@ TEST_CASE("TRAPS 59: what the kernel sends passes the outbound SPD; IKE, ARP and
     CHECK(b.gw.take_port(kWan).empty());
 }
 
+TEST_CASE(
+    "TRAPS 49: a source port of 500 opens nothing to us, and a destination port of 500 lets nothing of ours out") {
+    Bench b;
+    b.gw.from_port(
+        kWan, ethernet(kWanMac, kPeerMac, udp_packet({.source = "10.2.0.20", .destination = "10.1.0.1"}, 500, 22, 40)));
+    CHECK(b.gw.drops(Drop::clear_in_protected) == 1);
+    b.gw.from_host(
+        kWan, ethernet(kPeerMac, kWanMac, udp_packet({.source = "10.1.0.1", .destination = "10.2.0.20"}, 22, 500, 40)));
+    const auto out = b.gw.take_port(kWan);
+    REQUIRE(out.size() == 1);
+    CHECK(b.peer.open(out[0], 1).has_value());
+}
+
+TEST_CASE("TRAPS 40: the kernel is told what fits, by an address that is not its own") {
+    Bench b;
+    Ip ip{.source = "10.1.0.1", .destination = "10.2.0.20"};
+    ip.dont_fragment = true;
+    b.gw.from_host(kWan, ethernet(kPeerMac, kWanMac, udp_packet(ip, 7, 8, 1470)));
+    const auto told = b.gw.take_host(kWan);
+    REQUIRE(told.size() == 1);
+    const Bytes packet = Bytes(told[0]).subspan(14);
+    const net::Packet p = net::parse_packet(packet);
+    REQUIRE(p.ok());
+    CHECK(net::source_address(p, packet).to_string() == "10.2.0.20");
+    CHECK(net::destination_address(p, packet).to_string() == "10.1.0.1");
+    CHECK(packet[p.header_size] == 3);
+    CHECK(packet[p.header_size + 1] == 4);
+    CHECK(b.gw.drops(Drop::too_big) == 1);
+}
+
 TEST_CASE("a decrypted packet for one of our addresses goes to the kernel behind the port that has it") {
     Bench b;
     const ByteVec inner = udp_packet({.source = "10.2.0.20", .destination = "10.1.0.1"}, 1, 2, 3);

@@ -11,6 +11,8 @@
 namespace sluice::ike {
 namespace {
 
+bool due(Instant when, Instant now) { return when != Instant{} && when <= now; }
+
 bool urgent(const Task& task) { return task.kind == TaskKind::delete_ike || task.kind == TaskKind::refuse_auth; }
 
 bool may_run(const IkeSa& sa, const Task& task, Instant now) {
@@ -73,6 +75,14 @@ void expire_sa(EngineState& engine, IkeSa& sa) {
     enqueue(engine, sa, {.kind = TaskKind::delete_ike});
 }
 
+void expire_children(EngineState& engine, IkeSa& sa) {
+    std::vector<ChildSaId> expired;
+    for (const Child& child : sa.children)
+        if (due(child.expires, engine.now)) expired.push_back(child.sa.id);
+    for (const ChildSaId id : expired)
+        if (const Child* child = find_child_by_id(sa, id)) expire_child(engine, sa, Child(*child));
+}
+
 void check_life(EngineState& engine, IkeSa& sa) {
     const Duration delay = sa.connection->dpd_delay;
     if (delay.count() == 0 || sa.phase != Phase::established) return void(sa.next_check = {});
@@ -90,8 +100,6 @@ void restart_jobs(EngineState& engine, IkeSa& sa) {
 void earlier(std::optional<Instant>& best, Instant when) {
     if (when != Instant{} && (!best || when < *best)) best = when;
 }
-
-bool due(Instant when, Instant now) { return when != Instant{} && when <= now; }
 
 }  // namespace
 
@@ -130,8 +138,7 @@ void run_due(EngineState& engine, IkeSa& sa) {
     if (!repeat_request(engine, sa)) return give_up(engine, sa);
     if (due(sa.expires, engine.now)) expire_sa(engine, sa);
     if (sa.phase == Phase::closed) return;
-    for (const Child& child : std::vector<Child>(sa.children))
-        if (due(child.expires, engine.now)) expire_child(engine, sa, child);
+    expire_children(engine, sa);
     if (due(sa.next_check, engine.now)) check_life(engine, sa);
     if (keeps_alive(engine, sa) && due(sa.last_sent + engine.config.keepalive, engine.now)) {
         engine.out.push_back(Send{sa.path.local, sa.path.remote, {0xff}, false});

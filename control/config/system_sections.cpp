@@ -190,6 +190,7 @@ void load_system(const ConfigNode& root, Config& config, Findings& findings) {
     load_ports(root, config, findings);
     config.dataplane.node = config.daemon.node;
     config.ike.node = config.daemon.node;
+    config.ike.port_nat_t = config.dataplane.nat_port;
 }
 
 std::vector<SectionDoc> system_reference() {

@@ -59,7 +59,7 @@ TEST_CASE("CREATE_CHILD_SA makes further children from either side, with and wit
     world.run(2s);
     REQUIRE(disagreement(moon, sun, 3) == "");
     CHECK(world.complaints().empty());
-    const ipsec::ChildSa& made = inspect(moon).children[1].sa;
+    const ipsec::ChildSa made = inspect(moon).children[1].sa;
     CHECK(made.esn == (esp == "aes128gcm16-esn"));
     CHECK(made.inbound.keys != inspect(moon).children[0].sa.inbound.keys);
 }

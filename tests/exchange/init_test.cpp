@@ -172,9 +172,10 @@ TEST_CASE("TRAPS 6: a cookie of another address, SPI or nonce is refused, and no
     ike::Message other_spi = *ike::parse_message(with_cookie.bytes);
     other_spi.header.initiator_spi ^= 1;
     const std::uint64_t before = sun.counter("ike_half_open");
-    for (const Bytes bytes : {Bytes(other_address.bytes), Bytes(ike::build_message(other_spi))}) {
+    const std::vector<ByteVec> forgeries{other_address.bytes, ike::build_message(other_spi)};
+    for (const ByteVec& bytes : forgeries) {
         Flight flight = other_address;
-        flight.bytes = to_vec(bytes);
+        flight.bytes = bytes;
         world.inject(flight);
     }
     world.run(100ms);

@@ -8,6 +8,7 @@
 #include "control/config/config.hpp"
 #include "control/daemon/daemon.hpp"
 #include "control/daemon/log_output.hpp"
+#include "control/vici/socket.hpp"
 
 namespace {
 
@@ -52,7 +53,14 @@ bool parse(int argc, char** argv, const options::options_description& known) {
 }
 
 int serve(sluice::control::Config config, const Arguments& arguments) {
-    if (!arguments.vici.empty()) config.daemon.vici_socket = arguments.vici;
+    if (!arguments.vici.empty()) {
+        const auto uri = sluice::control::vici::Uri::parse(arguments.vici);
+        if (!uri) {
+            std::cerr << "sluiced: --vici: " << uri.error().text << "\n";
+            return kExitUsage;
+        }
+        config.daemon.vici_socket = arguments.vici;
+    }
     if (!arguments.key_log.empty() && !config.allow_key_log) {
         std::cerr << "sluiced: --key-log is refused: " << arguments.config
                   << " does not set debug.allow_key_log = true\n";

@@ -255,10 +255,10 @@ std::vector<Fixture> esp_fixtures() {
          Shape{}, ChildOptions{.encap = true}},
         {Drop::esp_malformed, "shorter than header, IV, trailer and ICV",
          [](Bench& b) {
-             const Bytes esp = b.peer.esp_of(b.peer.seal(udp_packet(kIn, 1, 2, 3)));
+             ByteVec esp = {0, 0, 0x10, 1, 0, 0, 0, 1};
+             esp.resize(8 + 8 + 16);
              b.gw.from_port(kWan, ethernet(kWanMac, kPeerMac,
-                                           ip_packet({.source = "192.0.2.2", .destination = "192.0.2.1"}, 50,
-                                                     to_vec(esp).empty() ? Bytes{} : Bytes(ByteVec{0, 0, 0x10, 1}))));
+                                           ip_packet({.source = "192.0.2.2", .destination = "192.0.2.1"}, 50, esp)));
          }},
         {Drop::esp_malformed, "not whole blocks",
          [](Bench& b) {

@@ -52,6 +52,7 @@ void HostMirror::start_dump() {
     meanwhile_.clear();
     again_ = false;
     interrupted_ = false;
+    stale_ = false;
     stage_ = 0;
     next_dump();
 }
@@ -94,6 +95,10 @@ void HostMirror::on_dump(const MessageContext&, const RouteNetlink& message) {
     if (error == nullptr && !std::holds_alternative<DoneMessage>(message)) return;
     if (++stage_ < kStages.size()) {
         next_dump();
+        return;
+    }
+    if (stale_) {
+        start_dump();
         return;
     }
     if (interrupted_) {
@@ -158,6 +163,11 @@ Result<void> HostMirror::apply(const std::vector<dataplane::LocalAddress>& addre
         const int index = interface.value_or(0);
         if (auto done = checked(add_route_request(route, index, commands_.next_sequence()), what); !done) return done;
     }
+    // A dump under way may have passed the addresses before they were there: half a view is worse than none.
+    if (stage_ < kStages.size())
+        stale_ = true;
+    else
+        start_dump();
     return {};
 }
 

@@ -68,6 +68,7 @@ class HostMirror {
     Callbacks callbacks_;
     std::size_t stage_ = 0;  // of the dump; past the last one: none runs
     bool interrupted_ = false;
+    bool stale_ = false;  // apply() changed things during the dump: it is thrown away and repeated at once
     std::uint32_t dump_sequence_ = 0;
     bool again_ = false;  // a change came during the dump, or since
     Instant again_at_{};

@@ -35,7 +35,7 @@ class Audited:
             for capture in self.captures:
                 capture.process.stop()
             return False
-        time.sleep(0.3)  # what is on the wires arrives
+        time.sleep(1.3)  # what is on the wires arrives, and the daemon publishes its counters every second
         after = self.daemon.metrics_text()
         self._write("before", self.before)
         self._write("after", after)

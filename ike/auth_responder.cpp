@@ -105,7 +105,7 @@ void set_established(EngineState& engine, IkeSa& sa) {
     const Duration hard = config.rekey_time + (config.over_time.count() ? config.over_time : config.rekey_time / 10);
     sa.expires = config.rekey_time.count() ? engine.now + hard : Instant{};
     schedule_liveness(engine, sa);
-    ++engine.counters.ike_established;
+    ++engine.counters.established;
     notice(engine, sa, NoticeKind::ike_up,
            "IKE SA of connection '" + config.name + "' is up between '" + sa.local_id.to_string() + "' at " +
                sa.path.local.to_string() + " and '" + sa.remote_id.to_string() + "' at " + sa.path.remote.to_string());

@@ -27,8 +27,8 @@ namespace sluice::ike {
     X(authentication_failures)                                                           \
     X(proposals_refused)                                                                 \
     X(selectors_refused)                                                                 \
-    X(ike_established)                                                                   \
-    X(ike_closed)                                                                        \
+    X(established)                                                                       \
+    X(closed)                                                                            \
     X(child_installed)                                                                   \
     X(child_removed)                                                                     \
     X(duplicates_closed) /* redundant SAs of two ends that began at once (TRAPS 20) */   \

@@ -139,7 +139,7 @@ void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::str
     sa.children.clear();
     if (!sa.half_open()) {
         notice(engine, sa, NoticeKind::ike_down, text);
-        ++engine.counters.ike_closed;
+        ++engine.counters.closed;
     }
     engine.table.set_phase(sa, Phase::closed);
     sa.keys = {};

@@ -50,7 +50,10 @@ std::string spi_text(Spi spi) {
 
 void add_half(Collector& out, const ipsec::ChildSa& sa, const char* direction, Spi spi,
               const ipsec::SaCounters& counters) {
-    const Labels labels{{"ike", sa.ike_name}, {"child", sa.name}, {"spi", spi_text(spi)}, {"direction", direction}};
+    const Labels labels{{"ike", sa.ike_name.empty() ? "static" : sa.ike_name},  // as list-sas groups them
+                        {"child", sa.name},
+                        {"spi", spi_text(spi)},
+                        {"direction", direction}};
     out.counter("sa_packets", "Packets that this ESP SA has carried.", labels, static_cast<double>(counters.packets));
     out.counter("sa_bytes", "Bytes of inner packets that this ESP SA has carried.", labels,
                 static_cast<double>(counters.bytes));

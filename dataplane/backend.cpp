@@ -275,7 +275,9 @@ std::vector<NeighbourWanted> WorkersBackend::poll_neighbours() {
 }
 
 void WorkersBackend::append_counters(std::vector<Counter>& out) const {
-    for (const auto& [id, child] : children_) {
+    for (const auto& entry : children_) {
+        const ChildSaId id = entry.first;
+        const Child& child = entry.second;
         const auto add = [&](const char* name, const char* direction, Spi spi, double value, const char* help) {
             out.push_back({.name = name,
                            .labels = {{"child", child.spec.name},

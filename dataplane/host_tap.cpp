@@ -57,6 +57,12 @@ Result<void> configure_link(int socket, const HostTapConfig& config) {
     return {};
 }
 
+// Without duplicate address detection an address serves at once; with it the kernel could resolve no IPv6 neighbour in
+// its first seconds, for want of a link-local source. A kernel without IPv6 has no such file.
+void skip_duplicate_detection(const std::string& name) {
+    std::ofstream("/proc/sys/net/ipv6/conf/" + name + "/accept_dad") << "0" << std::flush;
+}
+
 // rp_filter: the larger of conf.all and the interface's counts. 0 is no filter, 1 strict, 2 loose.
 void relax_reverse_path_filter(const std::string& name) {
     const std::string base = "/proc/sys/net/ipv4/conf/";
@@ -81,6 +87,7 @@ Result<HostTap> HostTap::open(const HostTapConfig& config) {
     request.ifr_flags = IFF_TAP | IFF_NO_PI;
     if (::ioctl(fd, TUNSETIFF, &request) != 0) return failed(config.name, "TUNSETIFF");
     if (::ioctl(fd, TUNSETOFFLOAD, 0UL) != 0) return failed(config.name, "offloads");
+    skip_duplicate_detection(config.name);  // before it is up
     const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (socket < 0) return failed(config.name, "socket");
     const auto configured = configure_link(socket, config);

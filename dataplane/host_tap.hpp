@@ -28,8 +28,8 @@ struct HostTapConfig {
 // blocks.
 //
 // Settings of the kernel side: rp_filter is off (loose, where conf.all insists on a filter), because decrypted inner
-// packets arrive here with sources that are routed elsewhere. IPv6 is left as the system has it, DAD included: the
-// first second of a link-local address is tentative.
+// packets arrive here with sources that are routed elsewhere; and IPv6 addresses skip duplicate address detection
+// (accept_dad off), so that the link-local one serves at once and neighbours can be resolved from the first packet.
 class HostTap {
   public:
     // conflict: an interface of that name exists; invalid: no interface name; io: the kernel refused.

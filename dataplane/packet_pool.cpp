@@ -22,12 +22,14 @@ constexpr unsigned kTailroom = 128;         // ESP padding, ICV
 constexpr unsigned kMempoolHeader = 64;     // a cache line before each object
 constexpr unsigned kXdpChunk = 4096;        // AF_XDP: an mbuf with all its headers is one page at most
 
+constexpr unsigned kXdpMtu = 3500;          // the largest that fits; beyond it AF_PACKET takes the port over
+
 constexpr unsigned round_up(unsigned value, unsigned unit) { return (value + unit - 1) / unit * unit; }
 
 unsigned room_for(const PortConfig& port, std::uint16_t private_bytes) {
     const unsigned frame = port.mtu + kEthernetOverhead;
     const unsigned room = round_up(RTE_PKTMBUF_HEADROOM + kXdpHeadroom + frame + kTailroom, RTE_CACHE_LINE_SIZE);
-    if (port.driver == PortDriver::af_xdp) {
+    if (port.driver == PortDriver::af_xdp && port.mtu <= kXdpMtu) {
         const unsigned most = kXdpChunk - kMempoolHeader - static_cast<unsigned>(sizeof(rte_mbuf)) - private_bytes;
         return std::min(room, most / RTE_CACHE_LINE_SIZE * RTE_CACHE_LINE_SIZE);
     }

@@ -6,9 +6,12 @@
 #include <rte_dev.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "dataplane/eal.hpp"
@@ -61,9 +64,13 @@ Result<void> plug(const DeviceString& device, const std::string& bus, const std:
     return {};
 }
 
-rte_eth_conf device_configuration(const rte_eth_dev_info& info, const PortConfig& config) {
+// net_af_packet claims 1,518 bytes to be its largest frame, but carries what its ring's frames hold (device_string()).
+constexpr std::uint32_t kPacketDriverMtu = 1500;
+
+rte_eth_conf device_configuration(const rte_eth_dev_info& info, PortDriver driver, const PortConfig& config) {
     rte_eth_conf conf{};
     conf.rxmode.mtu = config.mtu;
+    if (driver == PortDriver::af_packet) conf.rxmode.mtu = std::min(conf.rxmode.mtu, kPacketDriverMtu);
     const bool spread = config.queues > 1 && info.flow_type_rss_offloads != 0;
     conf.rxmode.mq_mode = spread ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
     if (spread) conf.rx_adv_conf.rss_conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;
@@ -105,14 +112,26 @@ void receive_multicast(std::uint16_t ethdev, const std::string& port) {
     log_info("net", "port " + port + ": the driver has no switch for multicast");
 }
 
-void set_mtu(std::uint16_t ethdev, const PortConfig& config) {
-    const int code = rte_eth_dev_set_mtu(ethdev, config.mtu);
-    if (code == 0 || code == -ENOTSUP) return;
-    log_warning("net", "port " + config.name + ": MTU " + std::to_string(config.mtu) +
-                           " is not set on the device: " + rte_strerror(-code));
+bool has_interface(PortDriver driver) { return driver == PortDriver::af_xdp || driver == PortDriver::af_packet; }
+
+Result<void> set_interface_mtu(const PortConfig& config) {
+    const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (socket < 0) return failed(config.name, "socket", errno);
+    ifreq request{};
+    config.device.copy(request.ifr_name, IFNAMSIZ - 1);
+    request.ifr_mtu = config.mtu;
+    const int code = ::ioctl(socket, SIOCSIFMTU, &request) == 0 ? 0 : errno;
+    ::close(socket);
+    if (code != 0) return failed(config.name, "MTU " + std::to_string(config.mtu), code);
+    return {};
 }
 
-bool has_interface(PortDriver driver) { return driver == PortDriver::af_xdp || driver == PortDriver::af_packet; }
+Result<void> set_mtu(std::uint16_t ethdev, PortDriver driver, const PortConfig& config) {
+    if (has_interface(driver)) return set_interface_mtu(config);
+    const int code = rte_eth_dev_set_mtu(ethdev, config.mtu);
+    if (code != 0 && code != -ENOTSUP) return failed(config.name, "MTU " + std::to_string(config.mtu), code);
+    return {};
+}
 
 }  // namespace
 
@@ -140,11 +159,11 @@ Result<Port> Port::open_as(PortDriver driver, PortId id, const PortConfig& confi
     code = rte_eth_dev_info_get(ethdev, &info);
     if (code != 0) return failed(config.name, "information", code);
     state->single_segment = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0;
-    const rte_eth_conf conf = device_configuration(info, config);
+    const rte_eth_conf conf = device_configuration(info, driver, config);
     code = rte_eth_dev_configure(ethdev, config.queues, config.queues, &conf);
     if (code != 0) return failed(config.name, "configuration (queues, MTU)", code);
     if (auto queues = set_up_queues(ethdev, config, pool); !queues) return queues.error();
-    set_mtu(ethdev, config);
+    if (auto set = set_mtu(ethdev, driver, config); !set) return set.error();
     receive_multicast(ethdev, config.name);
     code = rte_eth_dev_start(ethdev);
     if (code != 0) return failed(config.name, "start", code);

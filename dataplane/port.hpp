@@ -27,8 +27,9 @@ struct PacketPoolShape {
     // what an ESP tunnel adds to it.
     std::uint16_t data_room = 0;
 };
-// 4096 mbufs and 8192 for each port queue, less where memory_mb would not hold them. AF_XDP limits an mbuf, headers
-// included, to one page, so data_room is at most 3904 where only AF_XDP ports are configured (MTU 3500).
+// 4096 mbufs and 8192 for each port queue, less where half of memory_mb would not hold them. AF_XDP limits an mbuf,
+// headers included, to one page: an MTU up to 3500. With a larger one on any port, whatever its driver, AF_XDP does not
+// start and its ports fall back to AF_PACKET.
 PacketPoolShape packet_pool_shape(const DataplaneConfig& config, std::uint16_t private_bytes = 0);
 // EAL must run. All memory is one virtually contiguous block, which AF_XDP's umem relies on. private_bytes are reserved
 // between the mbuf header and its data (rte_mbuf_to_priv()); a multiple of 8. exhausted: memory_mb is too little.

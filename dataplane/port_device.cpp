@@ -13,6 +13,9 @@ namespace {
 
 constexpr int kDomainPacket = 17;  // AF_PACKET
 constexpr int kDomainXdp = 44;     // AF_XDP
+constexpr unsigned kPage = 4096;
+constexpr unsigned kSmallestFrame = 2048;
+constexpr unsigned kFrameUnit = 128;
 
 bool is_packet_socket(int fd) {
     int domain = 0;
@@ -21,21 +24,20 @@ bool is_packet_socket(int fd) {
     return domain == kDomainPacket || domain == kDomainXdp;
 }
 
-// One frame a block, so that any frame size fits a whole number of pages; default-sized frames go in pairs.
+// The driver walks the ring as if it had no gaps, so a block, a number of whole pages, must be filled by its frames.
 std::string packet_ring(std::uint16_t mtu) {
-    constexpr unsigned kPage = 4096;
     const unsigned frame = packet_ring_frame(mtu);
-    const unsigned block = (frame + kPage - 1) / kPage * kPage;
-    const unsigned frames = 1024 * (block / frame);
+    const bool half_page = frame == kSmallestFrame;
+    const unsigned block = half_page ? kPage : frame * (kPage / kFrameUnit);
     return ",framesz=" + std::to_string(frame) + ",blocksz=" + std::to_string(block) +
-           ",framecnt=" + std::to_string(frames);
+           ",framecnt=" + (half_page ? "2048" : "1024");
 }
 
 }  // namespace
 
 unsigned packet_ring_frame(std::uint16_t mtu) {
     constexpr unsigned kHeaders = 128;  // tpacket2_hdr, sockaddr_ll, Ethernet, VLAN, alignment: 98 at most
-    return std::max(2048U, (mtu + kHeaders + 15U) / 16U * 16U);
+    return std::max(kSmallestFrame, (mtu + kHeaders + kFrameUnit - 1) / kFrameUnit * kFrameUnit);
 }
 
 DeviceString device_string(PortDriver driver, const PortConfig& config, PortId id) {

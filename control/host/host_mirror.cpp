@@ -54,6 +54,7 @@ void HostMirror::start_dump() {
     interrupted_ = false;
     stale_ = false;
     stage_ = 0;
+    give_up_at_ = {};
     next_dump();
 }
 
@@ -136,6 +137,9 @@ void HostMirror::change_seen(Instant now) {
 }
 
 void HostMirror::maintain(Instant now) {
+    const bool dumping = stage_ < kStages.size();
+    if (dumping && give_up_at_ == Instant{}) give_up_at_ = now + kDumpLimit;
+    if (dumping && now > give_up_at_) start_dump();
     if (again_ && stage_ >= kStages.size() && now >= again_at_) start_dump();
     if (asked_.size() > kMaxAsked) std::erase_if(asked_, [&](const auto& one) { return now - one.second > kAskAgain; });
 }

@@ -30,6 +30,8 @@ class HostMirror {
         std::function<void(const net::IpAddress&, PortId)> neighbour_removed;
     };
     static constexpr Duration kSettle = std::chrono::milliseconds(20);
+    // A dump whose end does not come is started over.
+    static constexpr Duration kDumpLimit = std::chrono::seconds(5);
     // A neighbour is asked of the kernel this often at most, however often workers want it.
     static constexpr Duration kAskAgain = std::chrono::seconds(1);
 
@@ -68,7 +70,8 @@ class HostMirror {
     Callbacks callbacks_;
     std::size_t stage_ = 0;  // of the dump; past the last one: none runs
     bool interrupted_ = false;
-    bool stale_ = false;  // apply() changed things during the dump: it is thrown away and repeated at once
+    Instant give_up_at_{};  // of the running dump; Instant{} before maintain() has seen it
+    bool stale_ = false;    // apply() changed things during the dump: it is thrown away and repeated at once
     std::uint32_t dump_sequence_ = 0;
     bool again_ = false;  // a change came during the dump, or since
     Instant again_at_{};

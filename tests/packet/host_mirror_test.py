@@ -3,7 +3,9 @@
 """The mirror of the kernel's addresses, routes and neighbours, beside `ip` on a real interface. Here the port's device
 plays the host interface: the mirror does not mind which it is."""
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -168,6 +170,28 @@ def _():
         check("192.0.2.77" not in mirror.neighbours, "a neighbour that is not there")
         gate("ip neigh del 192.0.2.2 dev port0")
         mirror.wait(lambda: "192.0.2.2" not in mirror.neighbours, "it goes when the kernel's entry goes")
+
+
+@case("notifications that did not fit the socket are made up for")
+def _():
+    fresh_port()
+    with Mirror("192.0.2.1/24") as mirror:
+        mirror.has("address 192.0.2.1/24")
+        time.sleep(0.2)  # no dump runs or is due
+        inner = mirror.process.pid  # ip netns exec becomes the program
+        os.kill(inner, signal.SIGSTOP)
+        try:
+            # Neighbours of another interface fill the buffer, and start no dump; then the one that counts is lost.
+            flood = "".join(f"neigh replace 10.9.{i // 250 % 250}.{i % 250 + 1} lladdr 02:00:5e:00:{n:02x}:01 "
+                            "nud permanent dev lan0\n" for n in range(8) for i in range(2500))
+            inside(GATE, "ip", "-batch", "-", stdin=flood)
+            gate("ip neigh replace 192.0.2.55 lladdr 02:00:5e:00:53:55 nud permanent dev port0")
+            drops = [line.split()[8] for line in inside(GATE, "cat", "/proc/net/netlink").splitlines()[1:]]
+            check(any(int(count) > 0 for count in drops), "the buffer holds it all: this test proves nothing")
+        finally:
+            os.kill(inner, signal.SIGCONT)
+        mirror.wait(lambda: mirror.neighbours.get("192.0.2.55") == "02:00:5e:00:53:55", "the lost neighbour")
+    gate("ip neigh flush dev lan0 nud permanent")
 
 
 @case("TRAPS 57: a neighbour in use is confirmed again as it ages, so a new MAC is found; one not in use is not")

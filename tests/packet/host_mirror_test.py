@@ -177,7 +177,7 @@ def _():
     fresh_port()
     with Mirror("192.0.2.1/24") as mirror:
         mirror.has("address 192.0.2.1/24")
-        time.sleep(0.2)  # no dump runs or is due
+        time.sleep(2)  # no dump runs or is due: the kernel tells of a link up to a second later
         inner = mirror.process.pid  # ip netns exec becomes the program
         os.kill(inner, signal.SIGSTOP)
         try:

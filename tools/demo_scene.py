@@ -21,8 +21,8 @@ from lab.topology import ALICE4, CAROL_IN4, leftovers  # noqa: E402
 from lab.traffic import Iperf3, ping, ping_until  # noqa: E402
 from lab.tunnel import Tunnel  # noqa: E402
 
-PREFIX = "demo-"
-STATE = Path("/run/sluice-demo.json")
+PREFIX = os.environ.get("SLUICE_DEMO_PREFIX", "demo-")
+STATE = Path(f"/run/sluice-{PREFIX}kept.json")
 SHOWN_METRICS = ("sluice_worker_esp_", "sluice_ike_sas", "sluice_child_sas", "sluice_drops_total")
 
 
@@ -100,7 +100,7 @@ It keeps running. To look further, as root:
   ip netns exec {PREFIX}moon curl -s http://127.0.0.1:{METRICS_PORT}/metrics
   ip netns exec {PREFIX}moon bash                             a shell in the gateway
   configuration and logs: {lab.logs}
-  tools/demo --down                                         takes it all down""")
+  tools/demo --down                                           takes it all down""")
 
 
 def started_at(pid):
@@ -114,7 +114,8 @@ def started_at(pid):
 def keep(lab):
     names = leftovers(lab.prefix)
     pids = [int(p) for name in names for p in run(["ip", "netns", "pids", name]).stdout.split()]
-    STATE.write_text(json.dumps({"namespaces": names, "processes": [[p, started_at(p)] for p in pids], "work": str(lab.work)}), encoding="utf-8")
+    STATE.write_text(json.dumps({"namespaces": names, "processes": [[p, started_at(p)] for p in pids],
+                                 "folders": [str(lab.work), os.environ["SLUICE_LOGS"]]}), encoding="utf-8")
     lab.abandon()
     entering(lab)
 
@@ -133,7 +134,8 @@ def down():
         time.sleep(1 if how == signal.SIGTERM else 0)
     for name in state["namespaces"]:
         run(["ip", "netns", "del", name], ok=None)
-    shutil.rmtree(state["work"], ignore_errors=True)
+    for folder in state["folders"]:
+        shutil.rmtree(folder, ignore_errors=True)
     STATE.unlink()
     print("demo: taken down")
     return 0
@@ -159,12 +161,14 @@ def main():
         return 1
     except KeyboardInterrupt:
         print("\ninterrupted")
-        return 130
+        code = 130
+    else:
+        code = 0
     finally:
         lab.close()
     print("taken down")
     shutil.rmtree(os.environ["SLUICE_LOGS"], ignore_errors=True)
-    return 0
+    return code
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ class Charon:
         (self.home / "strongswan.conf").write_text(braces({"charon": charon}), encoding="utf-8")
 
     def configure(self, swanctl):
-        """Writes swanctl.conf; a running charon takes it with load()."""
-        text = braces(swanctl)
+        """Writes swanctl.conf from dictionaries or as given; a running charon takes it with load()."""
+        text = swanctl if isinstance(swanctl, str) else braces(swanctl)
         (self.home / "swanctl/swanctl.conf").write_text(text, encoding="utf-8")
         shutil.copy(self.home / "swanctl/swanctl.conf", self.space.lab.logs / f"{self.name}.swanctl.conf")
 

@@ -182,7 +182,16 @@ class Lab:
             function(*arguments)
 
     def close(self):
-        self._ends.close()
+        """Removes everything. A second Ctrl-C does not stop it half way."""
+        if threading.current_thread() is not threading.main_thread():
+            self._ends.close()
+            return
+        before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self._ends.close()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     def abandon(self):
         """Leaves everything running and takes the duty to remove it from this object."""

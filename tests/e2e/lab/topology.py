@@ -27,17 +27,17 @@ LAN4, LAN6, FAR4, FAR6 = "10.1.0.0/24", "fd01::/64", "10.2.0.0/24", "fd02::/64"
 class Gateway:
     """alice - moon - carol, see the drawing above."""
 
-    def __init__(self, lab, nat=False, mtu=1500):
-        self.lab = lab
+    def __init__(self, lab, nat=False, mtu=1500, wan="wan0", lan="lan0"):
+        self.lab, self.wan = lab, wan
         self.alice, self.moon, self.carol = (lab.namespace(n) for n in ("alice", "moon", "carol"))
         self.nat = None
-        lab.veth(self.moon, "lan0", self.alice, "eth0")
+        lab.veth(self.moon, lan, self.alice, "eth0")
         self.alice.address("eth0", f"{ALICE4}/24", f"{ALICE6}/64")
         self.alice.route(f"default via {MOON_IN4}", f"default via {MOON_IN6}")
         if nat:
             self._through_nat(mtu)
         else:
-            lab.veth(self.moon, "wan0", self.carol, "eth0", mtu)
+            lab.veth(self.moon, wan, self.carol, "eth0", mtu)
             self.carol.address("eth0", f"{CAROL4}/24", f"{CAROL6}/64")
             self.outside, self.outside_device = self.carol, "eth0"
         self.carol.forward()
@@ -45,7 +45,7 @@ class Gateway:
 
     def _through_nat(self, mtu):
         self.nat = self.lab.namespace("nat")
-        self.lab.veth(self.moon, "wan0", self.nat, "out0", mtu)
+        self.lab.veth(self.moon, self.wan, self.nat, "out0", mtu)
         self.lab.veth(self.nat, "in0", self.carol, "eth0", mtu)
         self.nat.address("out0", f"{CAROL4}/24")
         self.nat.address("in0", "172.31.0.1/24")

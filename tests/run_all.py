@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs every test program and counts its cases; tools/test calls it.
 
-Two kinds of programs: Catch2 executables that meson has registered, whose cases are read from Catch2's XML report, and scripts
+Two kinds of programs: Catch2 executables that meson has registered, whose cases are read from Catch2's XML report, and others
 (those that meson has registered and every tests/**/*_test.py), which print `ok NAME`, `FAIL NAME why` or `SKIP NAME reason`.
 A program that crashes, overruns its time or reports nothing counts as one failed case; so does a skip that
 tests/allowed-skips does not name.
@@ -47,12 +47,13 @@ class Outcome:
     seconds: float = 0.0
 
 
-def is_elf(path):
+def is_catch2(path):
+    """An executable that holds Catch2's XML reporter; any other program prints lines."""
     try:
-        with open(path, "rb") as file:
-            return file.read(4) == b"\x7fELF"
+        data = Path(path).read_bytes()
     except OSError:
         return False
+    return data[:4] == b"\x7fELF" and b"OverallResult" in data
 
 
 def registered_programs(build):
@@ -60,7 +61,7 @@ def registered_programs(build):
     listed = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True, capture_output=True, text=True)
     for test in json.loads(listed.stdout):
         suites = {s.rpartition(":")[2] for s in test["suite"]}
-        yield Program(test["name"], test["cmd"], test["timeout"], is_elf(test["cmd"][0]), "e2e" in suites,
+        yield Program(test["name"], test["cmd"], test["timeout"], is_catch2(test["cmd"][0]), "e2e" in suites,
                       not test.get("is_parallel", True), dict(test["env"]), test["workdir"] or str(TOP))
 
 
@@ -154,7 +155,8 @@ def read_catch2(report, outcome):
 
 def read_lines(output, outcome):
     for line in output.splitlines():
-        word, _, rest = line.partition(" ")
+        word, _, rest = line.strip().partition(" ")
+        rest = rest.strip()
         if word == "ok" and rest:
             outcome.passed.append(rest)
         elif word in ("FAIL", "SKIP") and rest:

@@ -31,13 +31,13 @@ namespace {
 int failures = 0;
 
 void check(bool ok, const std::string& what) {
-    std::printf("%s  %s\n", ok ? "ok    " : "FAILED", what.c_str());
+    std::printf("%s %s\n", ok ? "ok" : "FAIL", what.c_str());
     if (!ok) ++failures;
 }
 
 void shell(const std::string& command) {
     if (std::system(command.c_str()) == 0) return;
-    std::printf("FAILED  %s\n", command.c_str());
+    std::printf("FAIL %s\n", command.c_str());
     std::exit(1);
 }
 

@@ -79,20 +79,31 @@ def killed():
         dead_from_both_sides(tunnel)
         crossed = [line for line in protected_text(wire.stop()) if "> 10.2.0." in line]
         check_equal(crossed, [], "alice's packets in clear outside")
+        without_guard(tunnel)
         restarted(tunnel, running)
 
 
 def dead_from_both_sides(tunnel):
-    """The worst case: the ports get addresses and the kernel of moon would route in clear. Nothing reaches alice or carol."""
+    """The worst case: the ports get addresses, ARP and routes, so the kernel of moon would route in clear. Nothing reaches alice or carol."""
     lan = Capture(tunnel.alice, "eth0", "dead-inside")
     ports = ((MOON4, "wan0"), (MOON_IN4, "lan0"))
     for address, device in ports:
+        tunnel.moon.ip(f"link set {device} arp on")
         tunnel.moon.ip(f"addr add {address}/24 dev {device}")
+    tunnel.moon.route(f"{FAR4} via {CAROL4}")
     check_equal(ping(tunnel.carol, ALICE4, CAROL_IN4, count=3, ok=False, timeout=1), 0, "clear from carol while the daemon is dead")
     check_equal(ping(tunnel.alice, CAROL_IN4, count=3, ok=False, timeout=1), 0, "clear from alice while the daemon is dead")
-    for address, device in ports:
-        tunnel.moon.ip(f"addr del {address}/24 dev {device}")
     check_equal([line for line in protected_text(lan.stop()) if "10.2.0.1 > 10.1.0.10" in line], [], "carol's packets in clear inside")
+
+
+def without_guard(tunnel):
+    """The same without what the daemon left in netfilter: now it crosses, so it was that which kept it back."""
+    guard = tunnel.moon.run("nft list ruleset").stdout
+    check("ingress" in guard, f"the guard outlives the daemon: {guard}")
+    tunnel.moon.run("nft flush ruleset")
+    ping_until(tunnel.carol, ALICE4, CAROL_IN4, timeout=5)
+    for address, device in ((MOON4, "wan0"), (MOON_IN4, "lan0")):
+        tunnel.moon.ip(f"addr del {address}/24 dev {device}")
 
 
 def restarted(tunnel, running):

@@ -78,11 +78,20 @@ def _run(name, function, timeout):
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
+def _chosen():
+    pattern = re.compile(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("SLUICE_TEST_CASE", ""))
+    return [c for c in _CASES if pattern.search(c[0])]
+
+
+def chosen_cases():
+    """The functions that main() is going to run, for a program that works ahead."""
+    return [function for _, function, _ in _chosen()]
+
+
 def main(before=None, after=None):
     """Runs the registered cases whose name matches argv[1], if given. `before` and `after` frame them all."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    pattern = re.compile(sys.argv[1] if len(sys.argv) > 1 else os.environ.get("SLUICE_TEST_CASE", ""))
-    chosen = [c for c in _CASES if pattern.search(c[0])]
+    chosen = _chosen()
     good = True
     try:
         if before and chosen:

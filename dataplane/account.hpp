@@ -18,15 +18,15 @@ inline void Path::account(Sa& sa, std::uint64_t highest, std::size_t bytes) {
 
 template <class Sa>
 void Path::raise_soft(Sa& sa) {
-    if (std::exchange(sa.limits.soft_raised, true)) return;
-    raise({.kind = EventKind::soft_expire, .child = sa.child});
+    if (!sa.limits.soft_raised) sa.limits.soft_raised = raise({.kind = EventKind::soft_expire, .child = sa.child});
 }
 
-// Nothing is carried any more: fail closed until control has replaced or removed the SA (TRAPS 35, 37).
+// Nothing is carried any more: fail closed until control has replaced or removed the SA (TRAPS 35, 37). An event that
+// found its ring full is tried again by the next packet.
 template <class Sa>
 void Path::raise_hard(Sa& sa) {
-    if (std::exchange(sa.limits.hard_reached, true)) return;
-    raise({.kind = EventKind::hard_expire, .child = sa.child});
+    sa.limits.hard_reached = true;
+    if (!sa.limits.hard_raised) sa.limits.hard_raised = raise({.kind = EventKind::hard_expire, .child = sa.child});
 }
 
 template <class Sa>
@@ -35,16 +35,18 @@ void Path::reached_limit(Sa& sa) {
     const std::uint64_t packets = sa.usage.packets.get();
     const std::uint64_t bytes = sa.usage.bytes.get();
     const auto over = [](std::uint64_t value, std::uint64_t limit) { return limit != 0 && value >= limit; };
-    if (over(packets, l.soft_packets) || over(bytes, l.soft_bytes)) raise_soft(sa);
+    const bool soft = over(packets, l.soft_packets) || over(bytes, l.soft_bytes);
+    if (soft) raise_soft(sa);
     if (over(packets, l.hard_packets) || over(bytes, l.hard_bytes)) raise_hard(sa);
-    const auto ahead = [](std::uint64_t value, std::uint64_t soft, std::uint64_t hard) {
+    const auto ahead = [](std::uint64_t value, std::uint64_t low, std::uint64_t high) {
         std::uint64_t next = ~0ULL;
-        if (soft > value) next = soft;
-        if (hard > value && hard < next) next = hard;
+        if (low > value) next = low;
+        if (high > value && high < next) next = high;
         return next;
     };
     sa.limits.check_packets = ahead(packets, l.soft_packets, l.hard_packets);
     sa.limits.check_bytes = ahead(bytes, l.soft_bytes, l.hard_bytes);
+    if (soft && !sa.limits.soft_raised) sa.limits.check_packets = packets + 1;
 }
 
 }  // namespace sluice::dataplane

@@ -274,27 +274,4 @@ std::vector<NeighbourWanted> WorkersBackend::poll_neighbours() {
     return out;
 }
 
-void WorkersBackend::append_counters(std::vector<Counter>& out) const {
-    for (const auto& entry : children_) {
-        const ChildSaId id = entry.first;
-        const Child& child = entry.second;
-        const auto add = [&](const char* name, const char* direction, Spi spi, double value, const char* help) {
-            out.push_back({.name = name,
-                           .labels = {{"child", child.spec.name},
-                                      {"id", number(id)},
-                                      {"spi", std::to_string(spi.value)},
-                                      {"direction", direction}},
-                           .value = value,
-                           .gauge = false,
-                           .help = help});
-        };
-        const auto half = [&](const char* direction, Spi spi, const SaUsage& u) {
-            add("sa_packets", direction, spi, static_cast<double>(u.packets.get()), "packets of this SA");
-            add("sa_bytes", direction, spi, static_cast<double>(u.bytes.get()), "inner bytes of this SA");
-        };
-        half("in", child.spec.inbound.spi, child.inbound->usage);
-        half("out", child.spec.outbound.spi, child.outbound->usage);
-    }
-}
-
 }  // namespace sluice::dataplane

@@ -49,8 +49,6 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     void release_neighbour(const Neighbour& neighbour);
     // Commands that found a ring full are tried again.
     void retry_commands();
-    void append_counters(std::vector<Counter>& out) const;
-    std::size_t sas() const { return children_.size(); }
 
   private:
     struct Child {

@@ -18,13 +18,29 @@ bool is_neighbour_discovery(const Flow& f) {
 }
 
 // Destinations that no policy is about: they never leave the link (RFC 4291 2.5.6 and 2.7, RFC 5771 4, RFC 919).
-bool is_link_scope(const Flow& f) {
+bool is_link_group(const Flow& f) {
     if (f.family == net::Family::v4) {
         const auto v4 = static_cast<std::uint32_t>(f.destination);
         return v4 >> 8 == 0xe00000 || v4 == 0xffffffff;
     }
-    const auto top = static_cast<std::uint16_t>(f.destination >> 112);
-    return (top & 0xffc0) == 0xfe80 || (top & 0xff0f) == 0xff02;
+    return (static_cast<std::uint16_t>(f.destination >> 112) & 0xff0f) == 0xff02;
+}
+bool is_link_scope(const Flow& f) {
+    const bool link_local = f.family == net::Family::v6 && f.destination >> 118 == 0xfe80 >> 6;
+    return link_local || is_link_group(f);
+}
+
+bool is_ip(std::uint16_t ether_type) { return ether_type == net::kEtherIpv4 || ether_type == net::kEtherIpv6; }
+
+// Where the IP header behind VLAN tags is; 0 where there is no tag, or no IP behind it.
+std::size_t tagged_ip_offset(rte_mbuf* m) {
+    std::uint16_t type = header<net::EthernetHeader>(m)->type.host();
+    std::size_t at = kEthernetSize;
+    while ((type == net::kEtherVlan || type == net::kEtherProviderVlan) && m->data_len >= at + sizeof(net::VlanTag)) {
+        type = header<net::VlanTag>(m, at)->type.host();
+        at += sizeof(net::VlanTag);
+    }
+    return at != kEthernetSize && is_ip(type) ? at : 0;
 }
 
 }  // namespace
@@ -76,12 +92,26 @@ void Path::classify_frame(rte_mbuf* m) {
     const bool group = (eth->destination[0] & 1) != 0;
     if (!group && eth->destination != tables_.ports[n.port.value].mac.bytes) return drop(m, Drop::foreign_mac);
     const std::uint16_t type = eth->type.host();
-    if (group || (type != net::kEtherIpv4 && type != net::kEtherIpv6)) return deliver_frame_to_host(m, n.port);
+    if (!is_ip(type)) return classify_other(m);
     pull(m, kEthernetSize);
     if (!parse(m)) return;
     if ((type == net::kEtherIpv4) != n.ip.is_v4()) return drop(m, Drop::malformed);
     if (tables_.ports[n.port.value].unfinished_checksums) finish_checksum(m);
+    if (group) return is_link_group(n.flow) ? deliver_unchanged_to_host(m) : admit_clear_to_host(m);
     route(m).kind == HopKind::local ? classify_local(m) : admit_clear_to_forward(m);
+}
+
+// ARP and the like are the kernel's. So are VLANs, but a tag takes nobody past the inbound policy check (TRAPS 43).
+void Path::classify_other(rte_mbuf* m) {
+    const std::size_t offset = tagged_ip_offset(m);
+    if (offset != 0) {
+        pull(m, static_cast<unsigned>(offset));
+        if (!parse(m)) return;
+        const bool exempt = is_link_group(notes(m).flow);
+        if (!exempt && !admitted_to_host(m)) return;
+        push(m, static_cast<unsigned>(offset));
+    }
+    deliver_frame_to_host(m, notes(m).port);
 }
 
 // A neighbour on the same machine leaves TCP and UDP checksums to a NIC that never comes. They have to be whole before
@@ -101,6 +131,7 @@ void Path::classify_local(rte_mbuf* m) {
         if (worker_.value != 0 && tables_.worker_count > 1) return hand_over(m, WorkerId{0}, Entry::fragment);
         return reassemble(m);
     }
+    if (esp && m->data_len < n.ip.header_size + esp::kHeaderSize) return drop(m, Drop::esp_malformed);
     if (esp) return esp_.add(m);
     if (n.flow.protocol == net::kProtocolUdp && n.flow.destination_port == tables_.config.nat_port) {
         return classify_local_udp(m);
@@ -129,24 +160,33 @@ void Path::classify_local_udp(rte_mbuf* m) {
 
 // RFC 4301 5.2: what a policy protects does not get in in clear, to ourselves neither; IKE and neighbour discovery are
 // what makes the rest possible (TRAPS 43, 49, 59).
-void Path::admit_clear_to_host(rte_mbuf* m) {
+bool Path::admitted_to_host(rte_mbuf* m) {
     const Flow& flow = notes(m).flow;
-    if (!is_ike(flow, flow.destination_port) && !is_neighbour_discovery(flow)) {
-        const InboundVerdict verdict = tables_.spd.find_inbound(flow);
-        if (verdict.action == ipsec::PolicyAction::protect) return drop(m, Drop::clear_in_protected);
-        if (verdict.action == ipsec::PolicyAction::discard && !verdict.by_default) return drop(m, Drop::policy_discard);
-        if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) return drop(m, Drop::ports_unseen);
+    return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) || admitted(m, DefaultDiscard::ignored);
+}
+
+bool Path::admitted(rte_mbuf* m, DefaultDiscard by_default) {
+    const Flow& flow = notes(m).flow;
+    const InboundVerdict verdict = tables_.spd.find_inbound(flow);
+    const bool ignored = verdict.by_default && by_default == DefaultDiscard::ignored;
+    if (verdict.action == ipsec::PolicyAction::protect) {
+        drop(m, Drop::clear_in_protected);
+    } else if (verdict.action == ipsec::PolicyAction::discard && !ignored) {
+        drop(m, Drop::policy_discard);
+    } else if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) {
+        drop(m, Drop::ports_unseen);
+    } else {
+        return true;
     }
-    deliver_unchanged_to_host(m);
+    return false;
+}
+
+void Path::admit_clear_to_host(rte_mbuf* m) {
+    if (admitted_to_host(m)) deliver_unchanged_to_host(m);
 }
 
 void Path::admit_clear_to_forward(rte_mbuf* m) {
-    const Flow& flow = notes(m).flow;
-    const InboundVerdict verdict = tables_.spd.find_inbound(flow);
-    if (verdict.action == ipsec::PolicyAction::protect) return drop(m, Drop::clear_in_protected);
-    if (verdict.action == ipsec::PolicyAction::discard) return drop(m, Drop::policy_discard);
-    if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) return drop(m, Drop::ports_unseen);
-    clear_.add(m);
+    if (admitted(m, DefaultDiscard::obeyed)) clear_.add(m);
 }
 
 // Fragments of ESP, or of UDP that may hold it, addressed to us (TRAPS 41). All of them go to one worker.
@@ -176,17 +216,36 @@ void Path::classify_host(PortId port, std::span<rte_mbuf*> frames) {
             drop(m, Drop::malformed);
             continue;
         }
-        const std::uint16_t type = header<net::EthernetHeader>(m)->type.host();
-        if (type != net::kEtherIpv4 && type != net::kEtherIpv6) {
-            send_frame(m, port);
+        if (!is_ip(header<net::EthernetHeader>(m)->type.host())) {
+            send_other(m);
             continue;
         }
         pull(m, kEthernetSize);
         if (!parse(m)) continue;
-        const bool exempt =
-            is_ike(n.flow, n.flow.source_port) || is_neighbour_discovery(n.flow) || is_link_scope(n.flow);
-        exempt ? send_unchanged(m) : clear_.add(m);
+        leaves_unseen(n.flow) ? send_unchanged(m) : clear_.add(m);
     }
+}
+
+// What the kernel sends and no policy is about.
+bool Path::leaves_unseen(const Flow& f) const {
+    return is_ike(f, f.source_port) || is_neighbour_discovery(f) || is_link_scope(f);
+}
+
+// What is in a VLAN is not sealed, so what a policy protects does not leave through one (TRAPS 59).
+void Path::send_other(rte_mbuf* m) {
+    const std::size_t offset = tagged_ip_offset(m);
+    if (offset != 0) {
+        pull(m, static_cast<unsigned>(offset));
+        if (!parse(m)) return;
+        const Flow& flow = notes(m).flow;
+        if (!leaves_unseen(flow)) {
+            const OutboundVerdict verdict = tables_.spd.find_outbound(flow);
+            if (verdict.action == ipsec::PolicyAction::protect) return drop(m, Drop::tagged);
+            if (!may_leave_clear(m, verdict)) return;
+        }
+        push(m, static_cast<unsigned>(offset));
+    }
+    send_frame(m, notes(m).port);
 }
 
 }  // namespace sluice::dataplane

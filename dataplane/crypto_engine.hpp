@@ -115,7 +115,6 @@ class CryptoEngine {
     void flush();
     void seal_gcm(CryptoOp& op);
     void open_gcm(CryptoOp& op);
-    void finish_open_job(CryptoOp& op, unsigned index) const;
 
     MbManager manager_;
     std::array<aes_gcm_enc_dec_t, 3> gcm_seal_{};

@@ -230,12 +230,12 @@ std::vector<Counter> Dataplane::counters() const {
                             .counters = s.workers[w]->path().counters(),
                             .rings = *s.rings[w],
                             .sleeps = s.workers[w]->sleeps(),
+                            .asleep = s.workers[w]->asleep(),
                             .stuck = s.watch[w].stuck()});
     }
     append_tables(out, *s.tables);
     append_gauge(out, "packet_buffers_free", rte_mempool_avail_count(s.pool.get()), "packet buffers in the pool");
     append_gauge(out, "packet_buffers", s.pool->size, "packet buffers that there are");
-    s.backend->append_counters(out);
     return out;
 }
 

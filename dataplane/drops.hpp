@@ -16,6 +16,8 @@ namespace sluice::dataplane {
     X(clear_in_protected, "an inbound packet in clear that a policy protects (RFC 4301 5.2)")                     \
     X(ports_unseen, "a fragment or cut header that a protect policy for certain ports may be about (RFC 4301 7)") \
     X(policy_discard, "a discard policy, or the default action, says so")                                         \
+    X(tagged, "an outbound IP packet behind a VLAN tag that a policy protects")                                   \
+    X(error_in_clear, "an ICMP error about a decrypted packet that no SA would carry")                            \
     X(keepalive, "a NAT keepalive, one byte 0xFF (RFC 3948 2.3)")                                                 \
     X(unknown_spi, "ESP for an SPI that is not installed")                                                        \
     X(spi_hold_full, "too many packets wait for an SA that is being negotiated")                                  \

@@ -30,6 +30,7 @@ class Fib {
     const NextHop& find_v4(const Byte* address) const { return at(v4_.find(address)); }
     const NextHop& find_v6(const Byte* address) const { return at(v6_.find(address)); }
     std::size_t memory() const { return v4_.memory() + v6_.memory(); }
+    const std::vector<LocalAddress>& addresses() const { return addresses_; }
     // An address of ours on this port to send from, of this family; none where there is none.
     net::IpAddress source_address(PortId port, net::Family family) const;
 

@@ -6,6 +6,7 @@
 
 #include "lib/base/be.hpp"
 #include "lib/ipsec/traffic_selector.hpp"
+#include "lib/net/packet.hpp"
 
 namespace sluice::dataplane {
 
@@ -56,13 +57,17 @@ struct CompiledSelector {
     bool opaque = false;
 
     static CompiledSelector of(const ipsec::TrafficSelector& s);
-    // Whether it could match if the ports were seen.
+    bool covers(Address128 address, const Flow& flow) const {
+        return family == flow.family && address >= first && address <= last;
+    }
+    // Whether it could match if the ports were seen, and the protocol of a later IPv6 fragment whose first one begins
+    // with more extension headers.
     bool may_match(Address128 address, const Flow& flow) const {
-        if (family != flow.family || address < first || address > last) return false;
-        return protocol == 0 || protocol == flow.protocol;
+        if (!covers(address, flow)) return false;
+        return protocol == 0 || protocol == flow.protocol || net::is_skipped_extension(flow.protocol);
     }
     bool matches(Address128 address, const Flow& flow, std::uint16_t port) const {
-        if (!may_match(address, flow)) return false;
+        if (!covers(address, flow) || (protocol != 0 && protocol != flow.protocol)) return false;
         if (all_ports) return true;
         if (opaque || !flow.ports_known) return opaque && !flow.ports_known;
         return port >= start_port && port <= end_port;

@@ -53,6 +53,7 @@ void Path::forward_clear() {
             n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
             counters_.forwarded_packets.add(1);
         }
+        n.sealed = false;
         transmit(m);
     }
     forward_.clear();
@@ -105,10 +106,19 @@ void Path::resolve_and_send(rte_mbuf* m) {
         {.kind = EventKind::neighbour_missing, .port = hop.port, .flow = {.source = key.value, .family = key.family}});
 }
 
+// The policies may have changed while a clear packet waited (TRAPS 43). False: it has been dropped.
+bool Path::still_clear(rte_mbuf* m) {
+    const OutboundVerdict verdict = tables_.spd.find_outbound(notes(m).flow);
+    if (verdict.action != ipsec::PolicyAction::protect) return may_leave_clear(m, verdict);
+    drop(m, Drop::no_sa);
+    return false;
+}
+
 void Path::release_neighbour(const net::IpAddress& address, PortId port) {
     PacketList waiting;
     for (rte_mbuf* m : neighbour_hold_.take({to_number(address), address.family(), port})) waiting.add(m);
     for (rte_mbuf* m : waiting) {
+        if (!notes(m).sealed && !still_clear(m)) continue;
         notes(m).hop = &route(m);
         const HopKind kind = notes(m).hop->kind;
         kind == HopKind::gateway || kind == HopKind::on_link ? resolve_and_send(m) : drop(m, Drop::no_route);

@@ -46,10 +46,6 @@ void Path::open_esp() {
     crypto_list_.clear();
     for (rte_mbuf* m : esp_) tables_.sad.prefetch(Spi{header<net::EspHeader>(m, esp_offset(notes(m)))->spi.host()});
     for (rte_mbuf* m : esp_) {
-        if (m->data_len < esp_offset(notes(m)) + esp::kHeaderSize) {
-            notes(m).in = nullptr;
-            continue;
-        }
         InboundSa* const sa = tables_.sad.find(Spi{esp_header(m).spi.host()});
         notes(m).in = sa;
         if (sa != nullptr) sa->prefetch();
@@ -64,7 +60,6 @@ void Path::open_esp() {
 // 1. The SA by its SPI, ours, in service here. 2. Sizes. 3. The full sequence number, and whether it can be new.
 void Path::admit_esp(rte_mbuf* m) {
     PacketNotes& n = notes(m);
-    if (m->data_len < esp_offset(n) + esp::kHeaderSize) return drop(m, Drop::esp_malformed);
     const Spi spi{esp_header(m).spi.host()};
     InboundSa* const sa = n.in;
     if (sa == nullptr || sa->spi != spi) return hold_for_spi(m, spi);
@@ -82,7 +77,7 @@ void Path::admit_esp(rte_mbuf* m) {
     }
 }
 
-bool Path::sa_serves(rte_mbuf* m, const InboundSa& sa) {
+bool Path::sa_serves(rte_mbuf* m, InboundSa& sa) {
     if (!tables_.segments.responsible(sa.segment)) {
         drop(m, Drop::not_responsible);
     } else if (sa.owner != worker_) {
@@ -90,6 +85,7 @@ bool Path::sa_serves(rte_mbuf* m, const InboundSa& sa) {
     } else if (sa.encap != (notes(m).ip.protocol == net::kProtocolUdp)) {
         drop(m, Drop::endpoint_mismatch);
     } else if (sa.limits.hard_reached) {
+        raise_hard(sa);
         drop(m, Drop::lifetime);
     } else {
         return true;
@@ -197,8 +193,9 @@ void Path::note_endpoint(rte_mbuf* m, InboundSa& sa) {
     const auto* udp = header<net::UdpHeader>(m, n.ip.header_size);
     const net::Endpoint from{net::source_address(n.ip, bytes_of(m)), udp->source_port.host()};
     if (from == sa.remote || from == sa.reported) return;
-    sa.reported = from;
-    raise({.kind = EventKind::endpoint_changed, .child = sa.child, .remote_port = from.port, .flow = n.flow});
+    if (raise({.kind = EventKind::endpoint_changed, .child = sa.child, .remote_port = from.port, .flow = n.flow})) {
+        sa.reported = from;
+    }
 }
 
 }  // namespace sluice::dataplane

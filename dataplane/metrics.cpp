@@ -38,6 +38,7 @@ void append_worker(std::vector<Counter>& out, const WorkerSample& w) {
     SLUICE_WORKER_COUNTERS(SLUICE_APPEND_COUNTER)
 #undef SLUICE_APPEND_COUNTER
     add("worker_sleeps", static_cast<double>(w.sleeps), false, "times the worker went to sleep");
+    add("worker_asleep", w.asleep ? 1 : 0, true, "1 where the worker sleeps, for want of packets");
     add("worker_stuck", w.stuck ? 1 : 0, true, "1 where the worker has not turned for a second");
     add("worker_command_ring_depth", w.rings.commands.depth(), true, "commands that wait for the worker");
     add("worker_event_ring_depth", w.rings.events.depth(), true, "events that wait for control");

@@ -31,6 +31,7 @@ struct WorkerSample {
     const WorkerCounters& counters;
     const WorkerRings& rings;
     std::uint64_t sleeps = 0;
+    bool asleep = false;
     bool stuck = false;
 };
 void append_worker(std::vector<Counter>& out, const WorkerSample& worker);

@@ -38,11 +38,25 @@ void Path::apply_policy() {
 void Path::apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict) {
     const PacketNotes& n = notes(m);
     if (verdict.action == ipsec::PolicyAction::protect) return protect(m, verdict);
+    if (n.origin == Origin::report) return drop(m, Drop::error_in_clear);
+    if (!may_leave_clear(m, verdict)) return;
+    n.origin == Origin::host ? send_unchanged(m) : forward_.add(m);
+}
+
+// For what is not to be protected as it is. False: it has been dropped.
+bool Path::may_leave_clear(rte_mbuf* m, const OutboundVerdict& verdict) {
+    const PacketNotes& n = notes(m);
     // The default action is about what is routed here, not about the gateway's own traffic.
     const bool own_default = verdict.by_default && n.origin == Origin::host;
-    if (verdict.action == ipsec::PolicyAction::discard && !own_default) return drop(m, Drop::policy_discard);
-    if (!n.flow.ports_known && tables_.spd.may_protect_outbound(n.flow)) return drop(m, Drop::ports_unseen);
-    n.origin == Origin::host ? send_unchanged(m) : forward_.add(m);
+    if (verdict.action == ipsec::PolicyAction::discard && !own_default) {
+        drop(m, Drop::policy_discard);
+        return false;
+    }
+    if (!n.flow.ports_known && tables_.spd.may_protect_outbound(n.flow)) {
+        drop(m, Drop::ports_unseen);
+        return false;
+    }
+    return true;
 }
 
 // A protect policy never lets a packet go in clear, whatever its SAs do (TRAPS 54).
@@ -56,7 +70,10 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
     sa.prefetch();
     if (!tables_.segments.responsible(sa.segment)) return drop(m, Drop::not_responsible);
     if (sa.owner != worker_) return hand_over(m, sa.owner, Entry::clear);
-    if (sa.limits.hard_reached) return drop(m, Drop::lifetime);
+    if (sa.limits.hard_reached) {
+        raise_hard(sa);
+        return drop(m, Drop::lifetime);
+    }
     if (routed(n.origin) && n.ip.ttl <= 1) {
         send_error(m, net::IcmpError::time_exceeded);
         return drop(m, Drop::ttl);
@@ -211,6 +228,7 @@ void Path::finish_seal(rte_mbuf* m) {
     }
     counters_.esp_out_packets.add(1);
     counters_.esp_out_bytes.add(n.inner_size);
+    n.sealed = true;
     transmit(m);
 }
 

@@ -22,7 +22,8 @@ enum class Origin : std::uint8_t {
     port,    // received in clear, to be forwarded
     host,    // sent by the kernel into the host interface
     tunnel,  // decrypted
-    self,    // made by the worker: an ICMP error
+    self,    // made by the worker: an ICMP error, or a piece of what the kernel sent
+    report,  // an ICMP error that quotes what was decrypted: it leaves sealed or not at all
 };
 // Where another worker takes a packet up that was handed over.
 enum class Entry : std::uint8_t { esp, clear, fragment, transmit, to_host };
@@ -33,7 +34,8 @@ struct alignas(64) PacketNotes {
     Flow flow;
     Origin origin = Origin::port;
     Entry entry = Entry::clear;
-    PortId port;  // received on; for Entry::transmit and to_host: where it goes
+    bool sealed = false;  // of a packet on its way out: it is ESP of ours by now
+    PortId port;          // received on; for Entry::transmit and to_host: where it goes
 
     alignas(64) net::Packet ip;  // of the IP header at the front
     std::uint32_t inner_size = 0;

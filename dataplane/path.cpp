@@ -36,7 +36,8 @@ Path::Path(const Resources& r)
       spi_hold_({.keys = kHeldSpis, .packets_per_key = kHeldPerSpi, .patience = kSpiPatience * hz_}),
       neighbour_hold_(
           {.keys = kHeldNeighbours, .packets_per_key = kHeldPerNeighbour, .patience = kNeighbourPatience * hz_}),
-      reassembly_(kReassemblyPatience * hz_) {
+      reassembly_(kReassemblyPatience * hz_),
+      fragment_id_(std::uint32_t{r.worker.value} << 28) {
     resync_copy_.reserve(UINT16_MAX);
 }
 

@@ -81,8 +81,12 @@ class Path {
     // classify.cpp
     void classify_port(PortId port, std::span<rte_mbuf*> frames);
     void classify_frame(rte_mbuf* m);
+    void classify_other(rte_mbuf* m);
     void classify_local(rte_mbuf* m);
     void classify_local_udp(rte_mbuf* m);
+    enum class DefaultDiscard : std::uint8_t { obeyed, ignored };
+    bool admitted(rte_mbuf* m, DefaultDiscard by_default);
+    bool admitted_to_host(rte_mbuf* m);
     void admit_clear_to_host(rte_mbuf* m);
     void admit_clear_to_forward(rte_mbuf* m);
     void reassemble(rte_mbuf* m);
@@ -90,13 +94,15 @@ class Path {
     bool linear(rte_mbuf* m);
     bool parse(rte_mbuf* m);
     bool is_ike(const Flow& flow, std::uint16_t our_port) const;
+    bool leaves_unseen(const Flow& flow) const;
+    void send_other(rte_mbuf* m);
     void finish_checksum(rte_mbuf* m) const;
     const NextHop& route(rte_mbuf* m) const;
 
     // inbound.cpp
     void open_esp();
     void admit_esp(rte_mbuf* m);
-    bool sa_serves(rte_mbuf* m, const InboundSa& sa);
+    bool sa_serves(rte_mbuf* m, InboundSa& sa);
     void prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t esp_size);
     void hold_for_spi(rte_mbuf* m, Spi spi);
     void accept(rte_mbuf* m, CryptoOp& op);
@@ -107,6 +113,7 @@ class Path {
     // outbound.cpp
     void apply_policy();
     void apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict);
+    bool may_leave_clear(rte_mbuf* m, const OutboundVerdict& verdict);
     void protect(rte_mbuf* m, const OutboundVerdict& verdict);
     bool fits_tunnel(rte_mbuf* m, const OutboundSa& sa);
     void seal_esp();
@@ -126,12 +133,14 @@ class Path {
     void write_ethernet(rte_mbuf* m, PortId port);
     void deliver_inner_to_host(rte_mbuf* m, PortId port);
     void hand_over(rte_mbuf* m, WorkerId worker, Entry entry);
+    bool still_clear(rte_mbuf* m);
     void release_neighbour(const net::IpAddress& address, PortId port);
 
     // slow.cpp
     void send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu = 0);
     void fragment(rte_mbuf* m, std::size_t mtu, PacketList& out);
-    void raise(const Event& event);
+    net::IpAddress error_source(rte_mbuf* m) const;
+    bool raise(const Event& event);
     void raise_acquire(PolicySlot& slot, const Flow& flow);
     template <class Sa>
     void account(Sa& sa, std::uint64_t seq, std::size_t bytes);
@@ -173,7 +182,7 @@ class Path {
     Hold neighbour_hold_;
     Reassembly reassembly_;
     net::IcmpRateLimit icmp_limit_{1000, 100};
-    std::uint32_t fragment_id_ = 0;
+    std::uint32_t fragment_id_;  // of IPv6: each worker has a range of its own
     std::uint64_t handed_to_ = 0;
     WorkerCounters counters_;
 };

@@ -53,6 +53,7 @@ struct SaLimits {
     std::uint64_t check_bytes = ~0ULL;
     bool soft_raised = false;
     bool hard_reached = false;
+    bool hard_raised = false;
 
     static SaLimits of(const ipsec::Lifetime& lifetime);
 };

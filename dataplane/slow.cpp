@@ -14,18 +14,33 @@ Instant Path::instant() const {
     return Instant{std::chrono::seconds{seconds} + std::chrono::nanoseconds{rest * 1'000'000'000 / hz_}};
 }
 
-// To the source of m, from an address of ours: of the port that a routed packet came by, or, for a decrypted one, of
-// the port that it would leave by, since that address lies inside the selectors. m stays the caller's. The error goes
-// through the SPD like any packet, in the next loop. One for the kernel goes straight there, in the name of the
-// packet's destination: the kernel takes nothing from an address of its own.
+// Who an error about m comes from. An address of ours: of the port that a routed packet came by; for a decrypted one,
+// which the error quotes, one that an SA back to the source covers. To the kernel, in the name of the packet's
+// destination: it takes nothing from an address of its own. None: nobody may say it.
+net::IpAddress Path::error_source(rte_mbuf* m) const {
+    const PacketNotes& n = notes(m);
+    if (n.origin == Origin::host) return to_address(n.flow.destination, n.flow.family);
+    const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
+    if (n.origin != Origin::tunnel) return fib.source_address(n.port, n.ip.family);
+    Flow back{.destination = n.flow.source,
+              .family = n.flow.family,
+              .protocol = n.ip.is_v4() ? net::kProtocolIcmp : net::kProtocolIcmpv6,
+              .ports_known = true};
+    for (const LocalAddress& own : fib.addresses()) {
+        if (own.address.family() != back.family) continue;
+        back.source = to_number(own.address);
+        if (tables_.spd.find_outbound(back).sa != nullptr) return own.address;
+    }
+    return {};
+}
+
+// To the source of m, which stays the caller's. The error goes through the SPD like any packet, in the next loop; one
+// for the kernel goes straight there.
 void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
     const PacketNotes& n = notes(m);
-    if (n.origin == Origin::self || deferred_.full()) return;
+    if (n.origin == Origin::self || n.origin == Origin::report || deferred_.full()) return;
     if (!net::icmp_error_allowed(error, n.ip, bytes_of(m)) || !icmp_limit_.take(instant())) return;
-    const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
-    const PortId port = n.origin == Origin::tunnel ? route(m).port : n.port;
-    const net::IpAddress source = n.origin == Origin::host ? to_address(n.flow.destination, n.flow.family)
-                                                           : fib.source_address(port, n.ip.family);
+    const net::IpAddress source = error_source(m);
     if (!source) return;
     rte_mbuf* const out = rte_pktmbuf_alloc(&pool_);
     if (out == nullptr) return;
@@ -33,11 +48,11 @@ void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
         net::write_icmp_error({.error = error, .source = source, .mtu = static_cast<std::uint32_t>(mtu)}, n.ip,
                               bytes_of(m), {data(out), tailroom(out)});
     set_length(out, size);
-    notes(out).origin = Origin::self;
-    notes(out).port = port;
+    notes(out).origin = n.origin == Origin::tunnel ? Origin::report : Origin::self;
+    notes(out).port = n.port;
     if (size == 0 || read_ip(out) != net::PacketFault::none) return rte_pktmbuf_free(out);
     counters_.icmp_sent.add(1);
-    n.origin == Origin::host ? deliver_inner_to_host(out, port) : deferred_.add(out);
+    n.origin == Origin::host ? deliver_inner_to_host(out, n.port) : deferred_.add(out);
 }
 
 namespace {
@@ -97,6 +112,8 @@ void Path::fragment(rte_mbuf* m, std::size_t mtu, PacketList& out) {
         const std::size_t offset = i * cut.step;
         const std::size_t size = std::min(cut.step, payload - offset);
         notes(piece) = notes(m);
+        if (notes(m).origin == Origin::host)
+            notes(piece).origin = Origin::self;  // the kernel's Ethernet header is gone
         set_length(piece, cut.header + cut.extra + size);
         std::memcpy(data(piece), data(m), cut.header);
         std::memcpy(data(piece) + cut.header + cut.extra, data(m) + cut.header + offset, size);
@@ -108,16 +125,20 @@ void Path::fragment(rte_mbuf* m, std::size_t mtu, PacketList& out) {
     rte_pktmbuf_free(m);
 }
 
-void Path::raise(const Event& event) {
-    if (worker_.value >= rings_.size() || !rings_[worker_.value]->events.put(event))
-        return counters_.events_lost.add(1);
+// False: the ring is full, and control knows nothing of it.
+bool Path::raise(const Event& event) {
+    if (worker_.value >= rings_.size() || !rings_[worker_.value]->events.put(event)) {
+        counters_.events_lost.add(1);
+        return false;
+    }
     raised_ = true;
+    return true;
 }
 
 // At most one a second and policy, whichever worker comes first.
 void Path::raise_acquire(PolicySlot& slot, const Flow& flow) {
     std::uint64_t last = slot.acquired_cycles.load(std::memory_order_relaxed);
-    if (last != 0 && now_ - last < hz_) return;
+    if (last != 0 && (now_ < last || now_ - last < hz_)) return;  // another worker's turn may have begun later
     if (!slot.acquired_cycles.compare_exchange_strong(last, now_, std::memory_order_relaxed)) return;
     raise({.kind = EventKind::acquire, .policy = slot.id, .flow = flow});
 }

@@ -57,23 +57,23 @@ InboundVerdict SpdIndex::find_inbound(const Flow& flow) const {
 bool SpdIndex::may_protect_outbound(const Flow& flow) const {
     const Snapshot& s = *current_.load(std::memory_order_acquire);
     const SaChoices* own = protected_.choices.load(std::memory_order_acquire);
-    return std::any_of(s.policies.begin(), s.policies.end(),
-                       [&](const Compiled& p) {
-                           return p.action == PolicyAction::protect && p.selectors.may_match_outbound(flow);
-                       }) ||
-           (own != nullptr && std::any_of(own->begin(), own->end(),
-                                          [&](const SaChoice& c) { return c.selectors.may_match_outbound(flow); }));
+    for (const Compiled& p : s.policies) {
+        if (p.selectors.matches_outbound(flow)) return false;
+        if (p.action == PolicyAction::protect && p.selectors.may_match_outbound(flow)) return true;
+    }
+    return own != nullptr && std::any_of(own->begin(), own->end(),
+                                         [&](const SaChoice& c) { return c.selectors.may_match_outbound(flow); });
 }
 
 bool SpdIndex::may_protect_inbound(const Flow& flow) const {
     const Snapshot& s = *current_.load(std::memory_order_acquire);
     const SaChoices* own = protected_.choices.load(std::memory_order_acquire);
-    return std::any_of(s.policies.begin(), s.policies.end(),
-                       [&](const Compiled& p) {
-                           return p.action == PolicyAction::protect && p.selectors.may_match_inbound(flow);
-                       }) ||
-           (own != nullptr && std::any_of(own->begin(), own->end(),
-                                          [&](const SaChoice& c) { return c.selectors.may_match_inbound(flow); }));
+    for (const Compiled& p : s.policies) {
+        if (p.selectors.matches_inbound(flow)) return false;
+        if (p.action == PolicyAction::protect && p.selectors.may_match_inbound(flow)) return true;
+    }
+    return own != nullptr && std::any_of(own->begin(), own->end(),
+                                         [&](const SaChoice& c) { return c.selectors.may_match_inbound(flow); });
 }
 
 std::shared_ptr<PolicySlot> SpdIndex::slot_of(PolicyId id) {

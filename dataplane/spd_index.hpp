@@ -60,7 +60,8 @@ class SpdIndex {
     OutboundVerdict find_outbound(const Flow& flow) const;
     InboundVerdict find_inbound(const Flow& flow) const;
     // For a packet whose ports are not to be seen, and that no policy protects as it is: whether one for certain ports
-    // could be about it. Such a packet is dropped, since it may be the rest of a protected one (RFC 4301 7).
+    // could be about it and comes before what matches. Such a packet is dropped, since it may be the rest of a
+    // protected one (RFC 4301 7).
     bool may_protect_outbound(const Flow& flow) const;
     bool may_protect_inbound(const Flow& flow) const;
 

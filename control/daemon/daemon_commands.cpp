@@ -13,6 +13,11 @@ void add_counters(const ipsec::IpsecBackend& backend, ChildSaId id, vici::SaList
     if (auto counters = backend.query(id)) listing.counters.emplace(id, *counters);
 }
 
+unsigned sleeping_workers(const std::vector<dataplane::Counter>& counters) {
+    const auto asleep = [](const dataplane::Counter& c) { return c.name == "worker_asleep" && c.value != 0; };
+    return static_cast<unsigned>(std::count_if(counters.begin(), counters.end(), asleep));
+}
+
 }  // namespace
 
 vici::SaListing Daemon::State::list_sas() {
@@ -35,6 +40,7 @@ vici::Stats Daemon::State::stats() {
     stats.uptime = reactor->now() - started;
     stats.since = since;
     stats.workers = static_cast<unsigned>(configuration.dataplane.workers.size());
+    stats.workers_idle = sleeping_workers(dataplane->counters());
     for (const auto& view : ike->list()) {
         ++stats.ike_sas;
         if (view.state == "CONNECTING") ++stats.ike_sas_half_open;

@@ -100,7 +100,6 @@ std::vector<prometheus::MetricFamily> make_families(const MetricsInput& input) {
     out.gauge("control_longest_callback_seconds", "The longest that the control loop was busy with one thing lately.",
               {}, seconds(input.longest_callback));
     for (const dataplane::Counter& counter : input.dataplane) {
-        if (counter.name.rfind("sa_", 0) == 0) continue;  // add_sas() has them, with the connection's name as well
         const std::string help = counter.help.empty() ? "Dataplane: " + spaced(counter.name) + "." : counter.help;
         if (counter.gauge) {
             out.gauge(counter.name, help, counter.labels, counter.value);

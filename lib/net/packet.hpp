@@ -43,17 +43,17 @@ struct Packet {
     constexpr bool is_icmp() const { return protocol == (is_v4() ? kProtocolIcmp : kProtocolIcmpv6); }
 };
 
+// RFC 4301 4.4.1.1: the extension headers that a selector looks past. AH and ESP are not among them.
+constexpr bool is_skipped_extension(std::uint8_t next_header) {
+    return next_header == kProtocolHopByHop || next_header == kProtocolRouting || next_header == kProtocolFragment ||
+           next_header == kProtocolDestinationOptions;
+}
+
 namespace detail {
 
 constexpr bool has_ports(std::uint8_t protocol) {
     return protocol == kProtocolTcp || protocol == kProtocolUdp || protocol == kProtocolSctp ||
            protocol == kProtocolDccp || protocol == kProtocolUdpLite;
-}
-
-// RFC 4301 4.4.1.1: the extension headers that a selector looks past. AH and ESP are not among them.
-constexpr bool is_skipped_extension(std::uint8_t next_header) {
-    return next_header == kProtocolHopByHop || next_header == kProtocolRouting || next_header == kProtocolFragment ||
-           next_header == kProtocolDestinationOptions;
 }
 
 inline void read_ports(Packet& p, Bytes bytes) {

@@ -29,8 +29,6 @@ MetricsInput canned_input() {
         {"drops", {{"reason", "replay"}}, 2, false, "Packets dropped, by reason."},
         {"command_ring_depth", {{"worker", "0"}}, 3, true, ""},
     };
-    // The backend counts SAs too, without their connection: shown twice they would add up to double.
-    input.dataplane.push_back({"sa_packets", {{"child", "net"}, {"direction", "in"}}, 12, false, "packets"});
     input.engine = {{"ike_malformed", 4}, {"ike_half_open", 2}};
     input.sas = vici::CannedCommands().listing_;
     input.uptime = seconds(12);
@@ -123,7 +121,6 @@ TEST_CASE("The metrics are in Prometheus' text format, with every counter where 
     CHECK(metrics.at("sluice_command_ring_depth{worker=\"0\"}") == 3);
     CHECK(metrics.at("sluice_ike_malformed_total") == 4);
     CHECK(metrics.at("sluice_ike_half_open") == 2);
-    CHECK_FALSE(metrics.has("sluice_sa_packets_total{child=\"net\",direction=\"in\"}"));
     CHECK(metrics.at("sluice_uptime_seconds") == 12);
     CHECK(metrics.at("sluice_control_longest_callback_seconds") == 0.25);
     const std::string labels = "{ike=\"carol\",child=\"net\",spi=\"c1020304\",direction=\"in\"}";

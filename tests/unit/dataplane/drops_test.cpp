@@ -5,46 +5,13 @@
 #include <set>
 
 #include "lib/net/wire.hpp"
-#include "tests/unit/dataplane/gateway.hpp"
+#include "tests/unit/dataplane/drop_fixture.hpp"
 
 using namespace sluice;
 using namespace sluice::test;
 using dataplane::Drop;
 
 namespace {
-
-const Ip kOut{.source = "10.1.0.10", .destination = "10.2.0.20"};
-const Ip kIn{.source = "10.2.0.20", .destination = "10.1.0.10"};
-
-ByteVec lan_frame(const Ip& ip, std::size_t size = 64) {
-    return ethernet(kLanMac, kAliceMac, udp_packet(ip, 1000, 2000, size));
-}
-ByteVec wan_frame(const Ip& ip, std::size_t size = 64) {
-    return ethernet(kWanMac, kPeerMac, udp_packet(ip, 1000, 2000, size));
-}
-
-// A gateway with the policy, one SA, and its peer.
-struct Bench {
-    explicit Bench(const Shape& shape = {}, const ChildOptions& options = {}) : gw(shape), child(make_child(options)) {
-        REQUIRE(gw.backend().set_policies(make_spd()));
-        REQUIRE(gw.backend().install(child));
-    }
-    void reinstall() {
-        REQUIRE(gw.backend().remove(child.id));
-        REQUIRE(gw.backend().install(child));
-    }
-    Gateway gw;
-    ipsec::ChildSa child;
-    Peer peer{child};
-};
-
-struct Fixture {
-    Drop reason;
-    const char* what;
-    std::function<void(Bench&)> run;
-    Shape shape = {};
-    ChildOptions options = {};
-};
 
 ByteVec fragment_frame(std::uint16_t field, const char* destination = "192.0.2.1") {
     const ByteVec piece(64, 0x55);
@@ -115,17 +82,6 @@ std::vector<Fixture> header_fixtures() {
         {Drop::no_room, "a chain that does not fit one buffer",
          [](Bench& b) { b.gw.from_port_chained(kLan, lan_frame(kOut, 3000), 2); }},
     };
-}
-
-void protect_port_80(Bench& b) {
-    ipsec::Spd spd = make_spd();
-    for (ipsec::TrafficSelectors* list : {&spd.policies[0].local, &spd.policies[0].remote}) {
-        for (ipsec::TrafficSelector& s : *list) {
-            s.protocol = net::kProtocolTcp;
-            s.start_port = s.end_port = 80;
-        }
-    }
-    REQUIRE(b.gw.backend().set_policies(spd));
 }
 
 ByteVec later_fragment(const net::MacAddress& to, Ip ip) {
@@ -370,21 +326,6 @@ std::vector<Fixture> full_fixtures() {
     };
 }
 
-void run_fixture(const Fixture& f) {
-    CAPTURE(f.what);
-    CAPTURE(dataplane::kDropInfo[static_cast<std::size_t>(f.reason)].name);
-    Bench b(f.shape, f.options);
-    const unsigned before = b.gw.in_use();
-    f.run(b);
-    CHECK(b.gw.drops(f.reason) == 1);
-    CHECK(b.gw.all_drops() == 1);
-    CHECK(b.gw.take_port(kLan).empty());
-    CHECK(b.gw.take_port(kWan).empty());
-    CHECK(b.gw.take_host(kLan).empty());
-    CHECK(b.gw.take_host(kWan).empty());
-    if (f.reason != Drop::spi_hold_full && f.reason != Drop::neighbour_missing) CHECK(b.gw.in_use() == before);
-}
-
 void handover_full_drops() {
     Bench b(Shape{.workers = 2});
     auto& sa = b.gw.outbound(b.child);
@@ -400,7 +341,7 @@ void handover_full_drops() {
 }  // namespace
 
 TEST_CASE("every drop reason has a packet that meets it, and nothing else happens to that packet") {
-    std::set<Drop> seen = {Drop::handover_full, Drop::icv};
+    std::set<Drop> seen = {Drop::handover_full, Drop::icv, Drop::tagged, Drop::error_in_clear};
     for (const auto& list : {header_fixtures(), policy_fixtures(), sa_fixtures(), esp_fixtures(), replay_fixtures(),
                              inner_fixtures(), full_fixtures()}) {
         for (const Fixture& f : list) {

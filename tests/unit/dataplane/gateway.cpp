@@ -206,6 +206,11 @@ std::uint64_t Gateway::counter(Count WorkerCounters::*field) const {
     return n;
 }
 
+void Gateway::fill_events() {
+    while (rings_[0]->events.put({.kind = EventKind::soft_expire, .child = ChildSaId{0xffff}})) {
+    }
+}
+
 unsigned Gateway::in_use() const { return rte_mempool_in_use_count(pool_); }
 
 }  // namespace sluice::test

@@ -60,6 +60,8 @@ class Gateway {
     dataplane::InboundSa& inbound(const ipsec::ChildSa& child);
     dataplane::OutboundSa& outbound(const ipsec::ChildSa& child);
     std::uint64_t counter(dataplane::Count dataplane::WorkerCounters::*field) const;
+    // Fills the event ring of worker 0 with expiries of an SA that nobody knows.
+    void fill_events();
     // mbufs of the pool that are in use.
     unsigned in_use() const;
 

@@ -23,7 +23,7 @@ namespace sluice::dataplane {
     X(spi_hold_full, "too many packets wait for an SA that is being negotiated")                                  \
     X(hold_expired, "a packet waited too long for an SA or a neighbour")                                          \
     X(not_responsible, "another node serves this SA's segment")                                                   \
-    X(endpoint_mismatch, "ESP in UDP for an SA without encapsulation, or the other way round")                    \
+    X(endpoint_mismatch, "plain ESP for an SA with UDP encapsulation")                                            \
     X(esp_malformed, "an ESP packet too short for its algorithm, or not a multiple of its block")                 \
     X(replay, "a sequence number seen before, zero, or left of the replay window")                                \
     X(icv, "the integrity check failed")                                                                          \

@@ -82,7 +82,8 @@ bool Path::sa_serves(rte_mbuf* m, InboundSa& sa) {
         drop(m, Drop::not_responsible);
     } else if (sa.owner != worker_) {
         hand_over(m, sa.owner, Entry::esp);
-    } else if (sa.encap != (notes(m).ip.protocol == net::kProtocolUdp)) {
+    } else if (sa.encap && notes(m).ip.protocol != net::kProtocolUdp) {
+        // ESP in UDP is taken whether a NAT was detected or not (RFC 7296 2.23), plain ESP only where it was agreed.
         drop(m, Drop::endpoint_mismatch);
     } else if (sa.limits.hard_reached) {
         raise_hard(sa);

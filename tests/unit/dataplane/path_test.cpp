@@ -315,6 +315,16 @@ TEST_CASE("TRAPS 24: an encapsulated SA reports a new source once, and only from
     CHECK(b.peer.open(out[0], 1).has_value());
 }
 
+TEST_CASE("RFC 7296 2.23: ESP in UDP is opened also where no NAT was detected") {
+    Bench b;
+    ipsec::ChildSa in_udp = b.child;
+    in_udp.encap = true;
+    in_udp.local.port = in_udp.remote.port = 4500;
+    b.gw.from_port(kWan, Peer(in_udp).seal(udp_packet(kIn, 1, 2, 3)));
+    CHECK(b.gw.take_port(kLan).size() == 1);
+    CHECK(b.gw.all_drops() == 0);
+}
+
 TEST_CASE("TRAPS 37: soft and hard limits are told once each, by packets and by bytes") {
     for (const bool by_bytes : {false, true}) {
         CAPTURE(by_bytes);

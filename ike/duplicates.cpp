@@ -32,11 +32,21 @@ bool deleting_ike(const IkeSa& sa) {
 
 bool candidate(const IkeSa& sa) { return sa.usable() && !sa.superseded && !sa.children.empty() && !deleting_ike(sa); }
 
+enum class Grace { given, over };
+
+// The peer is to delete it: looked at again when it has had the time.
+void give_grace(EngineState& engine, IkeSa& sa) {
+    const bool given =
+        std::any_of(sa.queue.begin(), sa.queue.end(), [](const Task& task) { return task.kind == TaskKind::settle; });
+    if (!given) enqueue(engine, sa, {.kind = TaskKind::settle, .not_before = engine.now + kDuplicateGrace});
+}
+
 // Deletes the loser if it is ours to delete; what waited in it goes to the one that stays.
-void settle(EngineState& engine, IkeSa& a, IkeSa& b) {
+void settle(EngineState& engine, IkeSa& a, IkeSa& b, Grace grace) {
     IkeSa& loser = a.low_nonce < b.low_nonce ? a : b;
     IkeSa& winner = &loser == &a ? b : a;
-    if (!loser.initiator || !has_all_children_of(winner, loser)) return;
+    if (!has_all_children_of(winner, loser)) return;
+    if (!loser.initiator && grace == Grace::given) return give_grace(engine, loser);
     for (Task& task : loser.queue)
         if (task.kind == TaskKind::create_child) enqueue(engine, winner, std::move(task));
     loser.queue.clear();
@@ -44,12 +54,28 @@ void settle(EngineState& engine, IkeSa& a, IkeSa& b) {
     ++engine.counters.duplicates_closed;
 }
 
-void settle_children(EngineState& engine, IkeSa& sa, Child& a, Child& b) {
+void settle_children(EngineState& engine, IkeSa& sa, Child& a, Child& b, Grace grace) {
     Child& loser = a.low_nonce < b.low_nonce ? a : b;
-    if (!loser.initiated) return;
+    if (!loser.initiated && grace == Grace::given) return give_grace(engine, sa);
     loser.state = ChildState::deleting;
     enqueue(engine, sa, {.kind = TaskKind::delete_child, .spis = {loser.sa.inbound.spi}});
     ++engine.counters.duplicates_closed;
+}
+
+void look_for_duplicates(EngineState& engine, IkeSa& sa, Grace grace) {
+    for (std::size_t i = 0; i < sa.children.size(); ++i)
+        for (std::size_t k = i + 1; k < sa.children.size(); ++k) {
+            Child& a = sa.children[i];
+            Child& b = sa.children[k];
+            if (a.state == ChildState::installed && b.state == ChildState::installed && a.initiated != b.initiated &&
+                same_child(a, b))
+                settle_children(engine, sa, a, b, grace);
+        }
+    if (!candidate(sa)) return;
+    engine.table.for_peer(sa.remote_id, [&](IkeSa& other) {
+        if (&other == &sa || !candidate(other) || !candidate(sa) || other.initiator == sa.initiator) return;
+        if (other.connection->name == sa.connection->name && same_peer(sa, other)) settle(engine, sa, other, grace);
+    });
 }
 
 }  // namespace
@@ -67,20 +93,11 @@ bool has_sibling(EngineState& engine, const IkeSa& sa) {
     return found;
 }
 
-void close_duplicates(EngineState& engine, IkeSa& sa) {
-    for (std::size_t i = 0; i < sa.children.size(); ++i)
-        for (std::size_t k = i + 1; k < sa.children.size(); ++k) {
-            Child& a = sa.children[i];
-            Child& b = sa.children[k];
-            if (a.state == ChildState::installed && b.state == ChildState::installed && a.initiated != b.initiated &&
-                same_child(a, b))
-                settle_children(engine, sa, a, b);
-        }
-    if (!candidate(sa)) return;
-    engine.table.for_peer(sa.remote_id, [&](IkeSa& other) {
-        if (&other == &sa || !candidate(other) || !candidate(sa) || other.initiator == sa.initiator) return;
-        if (other.connection->name == sa.connection->name && same_peer(sa, other)) settle(engine, sa, other);
-    });
+void close_duplicates(EngineState& engine, IkeSa& sa) { look_for_duplicates(engine, sa, Grace::given); }
+
+void settle_duplicates(EngineState& engine, IkeSa& sa) {
+    end_task(engine, sa);
+    look_for_duplicates(engine, sa, Grace::over);
 }
 
 void close_forgotten(EngineState& engine, const IkeSa& fresh) {

@@ -95,6 +95,7 @@ enum class TaskKind : std::uint8_t {
     delete_ike,
     refuse_auth,  // N(AUTHENTICATION_FAILED) after the peer's AUTH did not verify (RFC 7296 2.21.2)
     liveness,     // empty INFORMATIONAL (TRAPS 22)
+    settle,       // no exchange: whether the peer has deleted what is there twice (TRAPS 20)
 };
 struct Task {
     TaskKind kind = TaskKind::liveness;

@@ -6,6 +6,7 @@
 #include "ike/auth_exchange.hpp"
 #include "ike/child.hpp"
 #include "ike/create_child.hpp"
+#include "ike/duplicates.hpp"
 #include "ike/informational.hpp"
 
 namespace sluice::ike {
@@ -40,6 +41,8 @@ void begin_task(EngineState& engine, IkeSa& sa) {
             return begin_refuse_auth(engine, sa);
         case TaskKind::liveness:
             return begin_liveness(engine, sa);
+        case TaskKind::settle:
+            return settle_duplicates(engine, sa);
         case TaskKind::init:
         case TaskKind::auth:
             return;  // these begin with the IKE SA, never from the queue

@@ -96,6 +96,41 @@ TEST_CASE("TRAPS 20: both ends make the same child at once in one IKE SA") {
     CHECK(left.children[0].initiated == !moon_low);
 }
 
+// A peer that does not know the rule: what it began and has lost stays until moon deletes it.
+TEST_CASE("TRAPS 20: a duplicate that its initiator leaves standing is deleted by the other end after a while") {
+    const bool restored = GENERATE(false, true);
+    const bool whole = GENERATE(false, true);
+    CAPTURE(restored, whole);
+    World world;
+    world.restore_between = restored;
+    add_pair(world, {.esp_proposal = "aes128gcm16"});
+    Node& moon = world.node("moon");
+    Node& sun = world.node("sun");
+    if (!whole) {
+        world.initiate(moon, "to-sun", "net");
+        world.run(2s);
+        world.act(moon, *moon.engine->terminate({.child = "net"}, world.now()));
+        world.run(2s);
+    }
+    moon.random->nonces = {nonce(8), nonce(7)};
+    sun.random->nonces = {nonce(1), nonce(6)};
+    world.fate = [&](const Flight& flight) -> std::vector<Duration> {  // sun's deletes get nowhere
+        const bool request = flight.bytes.size() > 19 && flight.bytes[18] == 37 && (flight.bytes[19] & 0x20) == 0;
+        if (request && flight.from.address == sun.address) return {};
+        return {1ms};
+    };
+    world.initiate(moon, "to-sun", "net");
+    world.initiate(sun, "to-moon", "net");
+    world.run(2s);
+    CHECK(moon.backend.installed.size() == 2);
+    world.run(3s);
+    REQUIRE(moon.backend.installed.size() == 1);
+    REQUIRE(moon.sas().size() == 1);
+    CHECK(inspect(moon).children.at(0).initiated);
+    CHECK(world.complaints().empty());
+    if (whole) CHECK(disagreement(moon, sun) == "");
+}
+
 TEST_CASE("TRAPS 20: a second initiate while the first runs or has ended makes nothing twice") {
     World world;
     add_pair(world);

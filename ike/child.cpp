@@ -187,7 +187,8 @@ ChildChoice choose_child(const IkeSa& sa, const PeerOffer& offer) {
 Child& install_child(EngineState& engine, IkeSa& sa, const NewChild& made) {
     const ChildConfig& config = *made.config;
     ChildKeys keys = derive_child_keys(sa.suite.prf, sa.keys.sk_d, made.nonces, made.shared, made.suite);
-    Child child{.initiated = made.initiated, .replaces = made.replaces, .installed = engine.now};
+    Child child{
+        .initiated = made.initiated, .group = made.suite.group, .replaces = made.replaces, .installed = engine.now};
     child.low_nonce = std::min(to_vec(made.nonces.i), to_vec(made.nonces.r));
     ipsec::ChildSa& pair = child.sa;
     pair.id = ChildSaId(engine.next_child_id++);

@@ -107,6 +107,7 @@ struct ChildView {
     ipsec::ChildSa sa;  // keys included: the caller shows none of them
     std::string state;  // "INSTALLED", "REKEYED", "DELETING", "DELETED"
     Instant installed;
+    crypto::Group group = crypto::Group::none;  // of a key exchange of its own (PFS)
 };
 struct IkeView {
     IkeSaId id;

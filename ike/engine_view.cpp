@@ -33,7 +33,7 @@ IkeView view_of(const IkeSa& sa) {
                  .suite = sa.suite,
                  .established = sa.established};
     for (const Child& child : sa.children)
-        view.children.push_back({child.sa, state_name(child.state), child.installed});
+        view.children.push_back({child.sa, state_name(child.state), child.installed, child.group});
     return view;
 }
 

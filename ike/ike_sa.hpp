@@ -131,9 +131,10 @@ enum class ChildState : std::uint8_t {
 struct Child {
     ipsec::ChildSa sa;
     ChildState state = ChildState::installed;
-    bool initiated = false;  // by this end
-    ByteVec low_nonce;       // the lower of its exchange's nonces: decides between duplicates (TRAPS 20)
-    ChildSaId replaces;      // the child that it rekeyed
+    bool initiated = false;                     // by this end
+    crypto::Group group = crypto::Group::none;  // of its own key exchange, where it has perfect forward secrecy
+    ByteVec low_nonce;   // the lower of its exchange's nonces: decides between duplicates (TRAPS 20)
+    ChildSaId replaces;  // the child that it rekeyed
     Instant installed;
     Instant expires;  // hard lifetime
 };

@@ -43,11 +43,15 @@ void add_cipher(Message& out, crypto::Encr encr, std::uint16_t key_bits, crypto:
     }
 }
 
+void add_group(Message& out, crypto::Group group) {
+    if (const auto* info = crypto::find_group(group)) out.add("dh-group", std::string(info->name));
+}
+
 void add_ike_suite(Message& out, const ipsec::Suite& suite) {
     if (suite.encr == crypto::Encr::none) return;
     add_cipher(out, suite.encr, suite.key_bits, suite.integ);
     if (const auto* prf = crypto::find_prf(suite.prf)) out.add("prf-alg", std::string(prf->name));
-    if (const auto* group = crypto::find_group(suite.group)) out.add("dh-group", std::string(group->name));
+    add_group(out, suite.group);
 }
 
 List selector_texts(const ipsec::TrafficSelectors& selectors) {
@@ -81,6 +85,7 @@ Message child_message(const ike::ChildView& view, const SaListing& listing) {
     if (sa.encap) out.add("encap", "yes");
     out.add("spi-in", hex_digits(sa.inbound.spi.value, 8)).add("spi-out", hex_digits(sa.outbound.spi.value, 8));
     add_cipher(out, sa.inbound.keys.encr, sa.inbound.keys.key_bits, sa.inbound.keys.integ);
+    add_group(out, view.group);
     if (sa.esn) out.add("esn", "1");
     const auto found = listing.counters.find(sa.id);
     const ipsec::ChildSaCounters counters = found == listing.counters.end() ? ipsec::ChildSaCounters{} : found->second;

@@ -153,6 +153,9 @@ TEST_CASE("Rekeying with PFS uses a fresh Diffie-Hellman secret, and asks for it
         ike::derive_child_keys(sa.suite.prf, sa.keys.sk_d, {ni, answer.find<ike::NoncePayload>()->data}, shared,
                                {.encr = crypto::Encr::aes_gcm_16, .key_bits = 128});
     CHECK(sa.children.at(1).sa.inbound.keys == keys.i_to_r);
+    const std::vector<ike::ChildView> shown = ladder.moon->sas()[0].children;
+    CHECK(shown.at(0).group == crypto::Group::none);  // made in IKE_AUTH
+    CHECK(shown.at(1).group == crypto::Group::curve25519);
 }
 
 // sun                                    moon

@@ -62,6 +62,14 @@ TEST_CASE("A list-sa event has strongSwan's fields") {
           "}\n");
 }
 
+TEST_CASE("A child with perfect forward secrecy shows its group") {
+    CannedCommands commands;
+    ike::IkeView& view = commands.listing_.ikes.front();
+    CHECK(to_text(sa_message(view, commands.listing_)).find("dh-group = ECP_384") == std::string::npos);
+    view.children.front().group = crypto::Group::ecp384;
+    CHECK(to_text(sa_message(view, commands.listing_)).find("dh-group = ECP_384\n      esn = 1") != std::string::npos);
+}
+
 TEST_CASE("An IKE SA in its first exchange is shown without what it does not have yet") {
     CannedCommands commands;
     ike::IkeView& view = commands.listing_.ikes.front();

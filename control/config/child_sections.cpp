@@ -208,6 +208,11 @@ Verdict parse_selectors(const ConfigNode& value, std::vector<ipsec::ConfiguredSe
         out.push_back(*parsed);
     }
     if (out.empty()) return Complaint{"is empty", nullptr};
+    // A TS payload holds 255, and the packet that triggers a negotiation stands before these (RFC 7296 2.9, 3.13).
+    constexpr std::size_t kMost = ipsec::kMaxSelectors - 1;
+    if (out.size() > kMost)
+        return Complaint{"has " + std::to_string(out.size()) + " selectors; at most " + std::to_string(kMost) + " fit",
+                         nullptr};
     into = std::move(out);
     return std::nullopt;
 }

@@ -98,3 +98,14 @@ TEST_CASE("TRAPS 51: a finding about a secret does not repeat it") {
     const std::string keys = "esp_proposal = \"aes128gcm16\"\nin = { spi = 256, encr_key = \"hunter2\" }\n";
     CHECK(findings(kStatic + keys).find("hunter2") == std::string::npos);
 }
+
+TEST_CASE("TRAPS 55: more selectors than a TS payload holds beside the trigger packet's are refused") {
+    const auto child_with = [](int count) {
+        std::string list;
+        for (int i = 0; i < count; ++i) list += (i == 0 ? "\"10.1.0." : ", \"10.1.0.") + std::to_string(i) + "\"";
+        return findings(kConnection + "local_ts = [" + list + "]\nremote_ts = [\"10.2.0.0/16\"]\n");
+    };
+    CHECK(child_with(254).empty());
+    CHECK(child_with(255).find("connections.c.children.n.local_ts: has 255 selectors; at most 254 fit") !=
+          std::string::npos);
+}

@@ -92,8 +92,7 @@ struct PacketList {
     rte_mbuf** end() { return packets + count; }
 };
 
-// Reads the IP packet at the front of m into its notes and cuts what follows it (Ethernet padding). A chain, whose
-// headers are in its first segment, has nothing to cut.
+// Reads the IP packet at the front of m into its notes and cuts what follows it (Ethernet padding).
 net::PacketFault read_ip(rte_mbuf* m);
 
 }  // namespace sluice::dataplane

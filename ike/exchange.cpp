@@ -30,6 +30,13 @@ bool comes_back(const ChildConfig* child, CloseReason reason) {
     return reason == CloseReason::unreachable && child->dpd_action == DpdAction::restart;
 }
 
+// A failure has had a notice of its own with the reason in it: this one says what it came to.
+std::string down_text(const IkeSa& sa, CloseReason reason, const std::string& text) {
+    if (reason != CloseReason::failed && reason != CloseReason::unreachable) return text;
+    return "IKE SA of connection '" + sa.connection->name + "' with " + describe_peer(sa) +
+           (sa.established == Instant{} ? " was not established" : " is closed");
+}
+
 void drop_offer(EngineState& engine, const Task& task) {
     if (task.offer.spi.value != 0) release_spi(engine, task.offer.spi);
 }
@@ -138,7 +145,7 @@ void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::str
     sa.served.reset();
     sa.children.clear();
     if (!sa.half_open()) {
-        notice(engine, sa, NoticeKind::ike_down, text);
+        notice(engine, sa, NoticeKind::ike_down, down_text(sa, reason, text));
         ++engine.counters.closed;
     }
     engine.table.set_phase(sa, Phase::closed);

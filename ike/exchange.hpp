@@ -39,6 +39,7 @@ void enqueue(EngineState& engine, IkeSa& sa, Task task);
 // Forgets keys and children at once; what stays is the last response (kLinger). Children whose configuration says so
 // are initiated again.
 enum class CloseReason { local, peer_deleted, unreachable, failed };
+// text: why. After a failure a Notice has told it already, and ike_down says what became of the IKE SA.
 void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::string& text);
 
 }  // namespace sluice::ike

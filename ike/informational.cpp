@@ -108,7 +108,8 @@ void informational_request(EngineState& engine, IkeSa& sa, const Message& messag
     });
     if (whole) {
         respond(engine, sa, path, message.header, {});
-        return close_sa(engine, sa, CloseReason::peer_deleted, deleted_text(sa, "the IKE SA"));
+        return close_sa(engine, sa, CloseReason::peer_deleted,
+                        deleted_text(sa, sa.superseded ? "the rekeyed IKE SA" : "the IKE SA"));
     }
     if (message.notify(NotifyType::authentication_failed)) {
         respond(engine, sa, path, message.header, {});

@@ -174,6 +174,7 @@ void init_dh_done(EngineState& engine, IkeSa& sa, DhOutcome outcome) {
         if (outcome.error) {
             const std::string text =
                 "cannot make a key pair for connection '" + sa.connection->name + "': " + outcome.error->text;
+            notice(engine, sa, NoticeKind::protocol_error, text);
             return close_sa(engine, sa, CloseReason::failed, text);
         }
         handshake.ke.private_key = std::move(outcome.pair.private_key);

@@ -18,11 +18,28 @@ namespace {
 bool fits(const std::string& wanted, const std::string& name) { return wanted.empty() || wanted == name; }
 bool fits(std::uint32_t wanted, std::uint32_t id) { return wanted == 0 || wanted == id; }
 
-// An older SA of the same child that goes (child_down) and a stray message (protocol_error) end nothing.
-bool ends_attempt(ike::NoticeKind kind) {
-    return kind == ike::NoticeKind::authentication_failed || kind == ike::NoticeKind::no_proposal ||
-           kind == ike::NoticeKind::ts_unacceptable || kind == ike::NoticeKind::peer_unreachable ||
-           kind == ike::NoticeKind::ike_down;
+// Whether an IKE SA other than the one that is told of still stands or is being made for the same connection.
+bool carried_on(const std::vector<ike::IkeView>& ikes, const ike::Notice& notice) {
+    return std::any_of(ikes.begin(), ikes.end(), [&](const ike::IkeView& ike) {
+        const bool lives = ike.state == "ESTABLISHED" || (ike.initiator && ike.state == "CONNECTING");
+        return lives && ike.name == notice.ike_name && ike.id != notice.ike;
+    });
+}
+
+// An older SA of the same child that goes (child_down), a stray message (protocol_error), and an IKE SA that was
+// rekeyed or replaced end nothing.
+bool ends_attempt(const ike::Notice& notice, const ike::Engine& engine) {
+    switch (notice.kind) {
+        case ike::NoticeKind::authentication_failed:
+        case ike::NoticeKind::no_proposal:
+        case ike::NoticeKind::ts_unacceptable:
+            return true;
+        case ike::NoticeKind::peer_unreachable:
+        case ike::NoticeKind::ike_down:
+            return !carried_on(engine.list(), notice);
+        default:
+            return false;
+    }
 }
 
 bool is_host(const net::Prefix& prefix) { return prefix.length == prefix.address.size() * 8; }
@@ -181,7 +198,7 @@ void IkeDriver::tell_waiters(const ike::Notice& notice) {
         const bool up = waiter.child_name.empty() ? notice.kind == Kind::ike_up
                                                   : notice.kind == Kind::child_up && !notice.child_name.empty();
         if (up) ended.emplace_back(waiter.ticket, Result<void>{});
-        if (ends_attempt(notice.kind)) ended.emplace_back(waiter.ticket, fail(ErrorCode::io, notice.text));
+        if (ends_attempt(notice, engine_)) ended.emplace_back(waiter.ticket, fail(ErrorCode::io, notice.text));
     }
     for (auto& [ticket, result] : ended) finish(ticket, std::move(result));
 }

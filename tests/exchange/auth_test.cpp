@@ -42,6 +42,11 @@ TEST_CASE("A wrong shared key: both ends say so, and nothing comes up") {
     const std::string there = moon.notice_text(NoticeKind::authentication_failed);
     for (const char* part : {"AUTHENTICATION_FAILED", "to-sun", "shared key", "192.0.2.2"})
         CHECK(there.find(part) != std::string::npos);
+    // The reason is told once: ike_down says what it came to.
+    const std::string down = moon.notice_text(NoticeKind::ike_down);
+    CHECK(down.find("connection 'to-sun'") != std::string::npos);
+    CHECK(down.find("was not established") != std::string::npos);
+    CHECK(down.find("AUTHENTICATION_FAILED") == std::string::npos);
     CHECK(!sun.noticed(NoticeKind::ike_up));
     CHECK(sun.counter("ike_half_open") == 0);
 }

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Packets of one interface, written to a file."""
 import signal
+import socket
 
 from .net import wait_until
+
+PCAP_HEADER = 24
+# To nobody, with the EtherType for local experiments (IEEE 802).
+MARKER = bytes.fromhex("020000000000" "020000000001" "88b5") + bytes(46)
 
 
 class Capture:
@@ -15,6 +20,12 @@ class Capture:
         wait_until(lambda: "listening on" in self.process.text() or not self.process.alive(), 10, "tcpdump listens")
         if not self.process.alive():
             raise AssertionError(f"tcpdump ended: {self.process.text()}")
+        # It says so before its filter is in place, and what comes meanwhile is lost: a frame of our own has to be seen first.
+        marker = space.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
+        with marker:
+            marker.bind((device, 0))
+            wait_until(lambda: marker.send(MARKER) and self.path.exists() and self.path.stat().st_size > PCAP_HEADER, 10,
+                       "the capture sees a frame")
 
     def stop(self):
         """Ends the capture; everything seen is in the file afterwards. Returns the path."""

@@ -13,14 +13,16 @@ MARKER = bytes.fromhex("020000000000" "020000000001" "88b5") + bytes(46)
 class Capture:
     """tcpdump on `device` of a namespace from construction until stop(); `path` is the pcap file."""
 
-    def __init__(self, space, device, name, expression=""):
+    def __init__(self, space, device, name):
         self.path = space.lab.logs / f"{name}.pcap"
+        if self.path.exists():
+            raise ValueError(f"two captures are called {name}")
         words = ["tcpdump", "-i", device, "-Z", "root", "-s", "0", "-B", "16384", "--immediate-mode", "-U", "-n", "-w", str(self.path)]
-        self.process = space.start(words + expression.split(), f"{name}.tcpdump")
+        self.process = space.start(words, f"{name}.tcpdump")
         wait_until(lambda: "listening on" in self.process.text() or not self.process.alive(), 10, "tcpdump listens")
         if not self.process.alive():
             raise AssertionError(f"tcpdump ended: {self.process.text()}")
-        # It says so before its filter is in place, and what comes meanwhile is lost: a frame of our own has to be seen first.
+        # It has to be seen to capture: a frame of our own comes first.
         marker = space.call(socket.socket, socket.AF_PACKET, socket.SOCK_RAW)
         with marker:
             marker.bind((device, 0))

@@ -163,8 +163,16 @@ class Lab:
         self._ends = contextlib.ExitStack()
         self.work = Path(tempfile.mkdtemp(prefix=self.prefix))
         self.at_end(shutil.rmtree, self.work, True)
-        self.logs = Path(os.environ.get("SLUICE_LOGS") or tempfile.mkdtemp(prefix="sluice-logs-")) / name
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.logs = self._fresh(Path(os.environ.get("SLUICE_LOGS") or tempfile.mkdtemp(prefix="sluice-logs-")), name)
+
+    @staticmethod
+    def _fresh(folder, name):
+        """A folder that holds nothing yet: what an earlier Lab of this name wrote is not taken for this one's."""
+        for serial in itertools.count(1):
+            path = folder / (name if serial == 1 else f"{name}-{serial}")
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
 
     def __enter__(self):
         return self

@@ -56,6 +56,24 @@ bool may_use_group(const ChildConfig& child, const KeyExchange& ke, crypto::Grou
     });
 }
 
+// Where the peer leaves the trigger packet out and gives what there is already, another child serves nobody, and the
+// next packet would ask again: acquires rest for a while.
+std::optional<AnswerFailure> narrowed_again(EngineState& engine, IkeSa& sa, const ChildOffer& offer) {
+    if (!offer.packet || ipsec::matches(offer.answer_local_ts, offer.answer_remote_ts, *offer.packet))
+        return std::nullopt;
+    for (Child& child : sa.children) {
+        const bool same = child.sa.name == offer.child && child.sa.local_ts == offer.answer_local_ts &&
+                          child.sa.remote_ts == offer.answer_remote_ts;
+        if (!same || child.state != ChildState::installed) continue;
+        child.pause = engine.now + kNarrowPause;
+        return AnswerFailure{NotifyType::ts_unacceptable,
+                             "the peer allows " + ipsec::to_string(offer.answer_local_ts) +
+                                 " === " + ipsec::to_string(offer.answer_remote_ts) + " and not the packet from " +
+                                 offer.packet->source.to_string() + " to " + offer.packet->destination.to_string()};
+    }
+    return std::nullopt;
+}
+
 NoticeKind kind_of(NotifyType type) {
     if (type == NotifyType::no_proposal_chosen) return NoticeKind::no_proposal;
     if (type == NotifyType::ts_unacceptable) return NoticeKind::ts_unacceptable;
@@ -111,6 +129,7 @@ void create_child_response(EngineState& engine, IkeSa& sa, const Message& messag
                              : ke && ke->group == offer.ke.group && ke->group == offer.suite.group;
     if (!failure && !ke_fits)
         failure = AnswerFailure{NotifyType::invalid_syntax, "the peer's key exchange is not of the group it chose"};
+    if (!failure) failure = narrowed_again(engine, sa, offer);
     if (failure) {
         const ChildOffer failed = std::move(offer);
         end_task(engine, sa);

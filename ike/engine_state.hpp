@@ -20,6 +20,8 @@ namespace sluice::ike {
 inline constexpr Duration kLinger = std::chrono::seconds(60);
 // Wait before an exchange that the peer put off (TEMPORARY_FAILURE), or a restart, is tried again; jittered.
 inline constexpr Duration kRetryDelay = std::chrono::seconds(2);
+// How long acquires rest after the peer has narrowed an offer to what it had narrowed one to before.
+inline constexpr Duration kNarrowPause = std::chrono::seconds(30);
 // How long the peer has to delete a duplicate that is its to delete, before this end does.
 inline constexpr Duration kDuplicateGrace = std::chrono::seconds(3);
 // How long the inbound half of a rekeyed child stays for packets in flight (TRAPS 17), as in strongSwan.

@@ -137,6 +137,8 @@ struct Child {
     ChildSaId replaces;  // the child that it rekeyed
     Instant installed;
     Instant expires;  // hard lifetime
+    Instant
+        pause;  // until then a packet beyond its selectors asks for no other child: the peer narrowed to these again
 };
 
 struct IkeSa {

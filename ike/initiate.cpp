@@ -34,11 +34,13 @@ Standing standing_of(EngineState& engine, const ChildRef& ref, const Trigger& tr
     engine.table.for_each([&](IkeSa& sa) {
         if (sa.connection->name != ref.connection->name || sa.half_open() || sa.superseded) return;
         if (sa.phase == Phase::deleting || sa.phase == Phase::closed) return;
-        for (const Child& child : sa.children)
+        for (const Child& child : sa.children) {
+            if (trigger.packet && child.sa.name == ref.child->name && child.pause > engine.now) found = Standing::up;
             if (found != Standing::up && serves(child, ref.child->name, trigger.packet)) {
                 found = Standing::up;
                 child_notice(engine, sa, child.sa, NoticeKind::child_up, "child '" + child.sa.name + "' is up already");
             }
+        }
         if (found == Standing::absent && under_way(sa, ref.child->name)) found = Standing::under_way;
         if (!carrier || (sa.usable() && !carrier->usable())) carrier = &sa;
     });

@@ -88,7 +88,7 @@ void describe(A& a, Served& v) {
 }
 template <class A>
 void describe(A& a, Child& v) {
-    fields(a, v.sa, v.state, v.initiated, v.group, v.low_nonce, v.replaces, v.installed, v.expires);
+    fields(a, v.sa, v.state, v.initiated, v.group, v.low_nonce, v.replaces, v.installed, v.expires, v.pause);
 }
 template <class A>
 void describe(A& a, IkeSa& v) {

@@ -121,6 +121,40 @@ TEST_CASE("TRAPS 16: the trigger packet's selectors go first, and decide between
     CHECK(world.sent().size() == 4);
 }
 
+// SK{SA, Ni, TSi = packet, net, TSr}  -->
+//                                     <--  SK{SA, Nr, TSi = what there is already, TSr}
+// SK{D}                               -->
+TEST_CASE("TRAPS 16: packets that the peer always leaves out make no child after child") {
+    World world;
+    add_pair(world);
+    Node& moon = world.node("moon");
+    Node& sun = world.node("sun");
+    moon.connections[0].children[0].policy = PolicyId(4);
+    world.start(moon);
+    set_child(world, sun, "10.2.9.9/32", "10.1.2.3/32");
+    world.act(moon, moon.engine->backend_event(ipsec::Acquire{PolicyId(4), packet("10.1.2.3", "10.2.9.9", 17, 53)},
+                                               world.now()));
+    world.run(2s);
+    REQUIRE(disagreement(moon, sun) == "");
+    const ipsec::Acquire outside{PolicyId(4), packet("10.1.5.5", "10.2.5.5", 17, 53)};
+    const std::size_t before = world.sent().size();
+    for (int i = 0; i < 10; ++i) {
+        world.act(moon, moon.engine->backend_event(outside, world.now()));
+        world.run(500ms);
+    }
+    CHECK(disagreement(moon, sun) == "");
+    CHECK(world.sent().size() == before + 4);  // one attempt and its delete
+    CHECK(moon.counter("ike_acquires_ignored") == 9);
+    CHECK(moon.notice_text(NoticeKind::ts_unacceptable).find("not the packet from 10.1.5.5 to 10.2.5.5") !=
+          std::string::npos);
+    CHECK(moon.backend.reserved.empty());
+    world.run(31s);
+    world.act(moon, moon.engine->backend_event(outside, world.now()));
+    world.run(2s);
+    CHECK(world.sent().size() == before + 8);
+    CHECK(disagreement(moon, sun) == "");
+}
+
 TEST_CASE("TRAPS 16: nothing in common is TS_UNACCEPTABLE; the IKE SA stays") {
     World world;
     add_pair(world);

@@ -95,8 +95,7 @@ Result<void> Dataplane::State::open_ports() {
         infos.push_back({.mac = ports.back().mac(),
                          .mtu = ports.back().mtu(),
                          .queues = ports.back().queues(),
-                         .unfinished_checksums = ports.back().driver() != PortDriver::pci,
-                         .single_segment = ports.back().single_segment()});
+                         .unfinished_checksums = ports.back().driver() != PortDriver::pci});
     }
     tables = std::make_unique<Tables>(config, std::move(infos), static_cast<unsigned>(config.workers.size()));
     return {};

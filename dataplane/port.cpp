@@ -30,7 +30,6 @@ struct Port::State {
     net::MacAddress mac;
     std::uint16_t mtu = 0;
     std::uint16_t queues = 0;
-    bool single_segment = false;
     bool started = false;
     std::vector<std::vector<int>> fds;  // by queue
 
@@ -158,7 +157,6 @@ Result<Port> Port::open_as(PortDriver driver, PortId id, const PortConfig& confi
     rte_eth_dev_info info{};
     code = rte_eth_dev_info_get(ethdev, &info);
     if (code != 0) return failed(config.name, "information", code);
-    state->single_segment = (info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS) == 0;
     const rte_eth_conf conf = device_configuration(info, driver, config);
     code = rte_eth_dev_configure(ethdev, config.queues, config.queues, &conf);
     if (code != 0) return failed(config.name, "configuration (queues, MTU)", code);
@@ -200,7 +198,6 @@ PortDriver Port::driver() const { return state_->driver; }
 const net::MacAddress& Port::mac() const { return state_->mac; }
 std::uint16_t Port::mtu() const { return state_->mtu; }
 std::uint16_t Port::queues() const { return state_->queues; }
-bool Port::single_segment() const { return state_->single_segment; }
 const std::vector<int>& Port::receive_fds(std::uint16_t queue) const { return state_->fds.at(queue); }
 
 }  // namespace sluice::dataplane

@@ -40,7 +40,7 @@ Result<PacketPool> make_packet_pool(const PacketPoolShape& shape, std::uint16_t 
 //
 // What the drivers here do not do, and a worker therefore must: no checksum, VLAN or segmentation offloads are on;
 // frames for other MAC addresses can arrive; a checksum of a peer on the same machine can be unfinished; and AF_XDP
-// sends the first segment of a chain only (see single_segment()).
+// sends the first segment of a chain only (all that workers send is linear).
 class Port {
   public:
     // Opens the device with `queues` receive and as many transmit queues, all fed from `pool`, sets the MTU where the
@@ -59,8 +59,6 @@ class Port {
     const net::MacAddress& mac() const;
     std::uint16_t mtu() const;     // of IP packets, without the Ethernet header
     std::uint16_t queues() const;  // receive queues 0..n-1, and transmit queues too
-    // The driver sends the first segment of a chain and forgets the others: linearise before rte_eth_tx_burst().
-    bool single_segment() const;
 
     // Descriptors that become readable when the queue has packets: for IdleWait. Borrowed. Empty where the driver has
     // none (net_ring, net_null, PCI): such a queue can only be looked at from time to time.

@@ -23,7 +23,6 @@ struct PortInfo {
     std::uint16_t mtu = 1500;
     std::uint16_t queues = 1;
     bool unfinished_checksums = false;  // frames may come from this machine with the checksum left to a NIC
-    bool single_segment = false;        // the driver sends the first segment of a chain only
 };
 
 // An SPI that was offered to a peer and has no keys yet.

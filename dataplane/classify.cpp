@@ -198,11 +198,27 @@ void Path::reassemble(rte_mbuf* m) {
     if (whole == nullptr) return;
     counters_.reassembled.add(1);
     notes(whole) = kept;
+    if (whole->pkt_len - whole->data_len > rte_pktmbuf_tailroom(whole)) return admit_long(whole);
     if (!linear(whole) || !parse(whole)) return;
     if (notes(whole).ip.is_fragment()) return drop(whole, Drop::reassembly);
     write_ethernet(whole, kept.port);  // what stood in front of the first fragment has been moved over
     pull(whole, kEthernetSize);
     classify_local(whole);
+}
+
+// What was put together and is larger than a buffer is no ESP that a port can have sent in one piece, but IKE with many
+// certificates may be: the kernel takes it in segments.
+void Path::admit_long(rte_mbuf* m) {
+    if (!parse(m)) return;
+    const PacketNotes& n = notes(m);
+    if (n.ip.is_fragment()) return drop(m, Drop::reassembly);
+    const std::size_t payload = n.ip.header_size + sizeof(net::UdpHeader);
+    if (n.flow.protocol != net::kProtocolUdp || m->data_len < payload) return drop(m, Drop::no_room);
+    const bool nat = n.flow.destination_port == tables_.config.nat_port;
+    if (nat && esp::classify_udp(bytes_of(m).subspan(payload)) != esp::UdpPayload::ike) return drop(m, Drop::no_room);
+    write_ethernet(m, n.port);
+    pull(m, kEthernetSize);
+    admit_clear_to_host(m);
 }
 
 void Path::classify_host(PortId port, std::span<rte_mbuf*> frames) {

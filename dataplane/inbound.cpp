@@ -188,15 +188,18 @@ bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
     return true;
 }
 
-// A NAT has moved the peer: told once for each new place, and only by the newest authenticated packet (TRAPS 24).
+// A NAT has moved the peer: told once for each new place, at most one a second, and only by the newest authenticated
+// packet (TRAPS 24).
 void Path::note_endpoint(rte_mbuf* m, InboundSa& sa) {
     const PacketNotes& n = notes(m);
     const auto* udp = header<net::UdpHeader>(m, n.ip.header_size);
     const net::Endpoint from{net::source_address(n.ip, bytes_of(m)), udp->source_port.host()};
     if (from == sa.remote || from == sa.reported) return;
-    if (raise({.kind = EventKind::endpoint_changed, .child = sa.child, .remote_port = from.port, .flow = n.flow})) {
-        sa.reported = from;
-    }
+    if (sa.reported_cycles != 0 && now_ - sa.reported_cycles < hz_) return;
+    if (!raise({.kind = EventKind::endpoint_changed, .child = sa.child, .remote_port = from.port, .flow = n.flow}))
+        return;
+    sa.reported = from;
+    sa.reported_cycles = now_;
 }
 
 }  // namespace sluice::dataplane

@@ -7,7 +7,11 @@ net::PacketFault read_ip(rte_mbuf* m) {
     PacketNotes& n = notes(m);
     n.ip = net::parse_packet(bytes_of(m), m->pkt_len);
     if (!n.ip.ok()) return n.ip.fault;
-    set_length(m, n.ip.total_size);
+    if (m->nb_segs == 1) {
+        set_length(m, n.ip.total_size);
+    } else if (n.ip.total_size != m->pkt_len) {
+        return n.ip.fault = net::PacketFault::total_length;
+    }
     Flow& f = n.flow;
     f.family = n.ip.family;
     f.protocol = n.ip.protocol;

@@ -92,7 +92,8 @@ struct PacketList {
     rte_mbuf** end() { return packets + count; }
 };
 
-// Reads the IP packet at the front of m into its notes and cuts what follows it (Ethernet padding).
+// Reads the IP packet at the front of m into its notes and cuts what follows it (Ethernet padding). A chain, whose
+// headers are in its first segment, has nothing to cut.
 net::PacketFault read_ip(rte_mbuf* m);
 
 }  // namespace sluice::dataplane

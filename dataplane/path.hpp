@@ -90,6 +90,7 @@ class Path {
     void admit_clear_to_host(rte_mbuf* m);
     void admit_clear_to_forward(rte_mbuf* m);
     void reassemble(rte_mbuf* m);
+    void admit_long(rte_mbuf* m);
     void classify_host(PortId port, std::span<rte_mbuf*> frames);
     bool linear(rte_mbuf* m);
     bool parse(rte_mbuf* m);

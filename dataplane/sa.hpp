@@ -111,8 +111,9 @@ struct alignas(64) InboundSa {
     std::uint32_t resync_attempt = 0;  // the next failure is tried again this many high halves further (RFC 4303 A3)
     SaUsage usage;
     SaLimits limits;
-    net::Endpoint remote;    // what the SA has
-    net::Endpoint reported;  // the last change that was reported
+    net::Endpoint remote;               // what the SA has
+    net::Endpoint reported;             // the last change that was reported
+    std::uint64_t reported_cycles = 0;  // and when, in TSC cycles; 0: never
 
     CryptoKey key;
 

@@ -165,7 +165,8 @@ void Gateway::settle() {
 std::vector<ByteVec> Gateway::drain(PacketList& list) {
     std::vector<ByteVec> out;
     for (rte_mbuf* m : list) {
-        out.emplace_back(data(m), data(m) + m->data_len);
+        ByteVec& frame = out.emplace_back();
+        for (rte_mbuf* s = m; s != nullptr; s = s->next) frame.insert(frame.end(), data(s), data(s) + s->data_len);
         rte_pktmbuf_free(m);
     }
     list.clear();

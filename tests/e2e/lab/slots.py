@@ -107,13 +107,16 @@ class Slots:
         self.charon = Charon(self.carol, swanctl, {"retransmit_timeout": 0.5, "retransmit_tries": 3, "retransmit_base": 1.4,
                                                    "make_before_break": "no", "half_open_timeout": 8})
         self.rounds = 0
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()  # nobody has this object yet to close it
+            raise
 
     def start(self):
         self.charon.start()
         self.daemon.start()
         wait_until(lambda: ping(self.carol, MOON4, timeout=0.3, ok=False), 10, "carol reaches moon")
-
         self.expected = 0  # ESP packets each way that must have passed moon
         self.rounds += 1
         self.audit = Audited(self.lab, self.daemon, self.alice, self.carol, "eth0", f"audit{self.rounds}", account=False)

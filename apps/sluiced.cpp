@@ -7,6 +7,7 @@
 
 #include "control/config/config.hpp"
 #include "control/daemon/daemon.hpp"
+#include "control/daemon/key_log.hpp"
 #include "control/daemon/log_output.hpp"
 #include "control/vici/socket.hpp"
 
@@ -61,9 +62,8 @@ int serve(sluice::control::Config config, const Arguments& arguments) {
         }
         config.daemon.vici_socket = arguments.vici;
     }
-    if (!arguments.key_log.empty() && !config.allow_key_log) {
-        std::cerr << "sluiced: --key-log is refused: " << arguments.config
-                  << " does not set debug.allow_key_log = true\n";
+    if (const auto allowed = sluice::control::allow_key_log(config); !arguments.key_log.empty() && !allowed) {
+        std::cerr << "sluiced: " << arguments.config << ": " << allowed.error().text << "\n";
         return kExitUsage;
     }
     sluice::control::log_to_stderr(config.daemon.log_level);

@@ -83,6 +83,7 @@ Result<void> Daemon::State::take_incarnation() {
 
 Result<void> Daemon::State::open_key_log(const std::string& path) {
     if (path.empty()) return {};
+    if (auto allowed = allow_key_log(configuration); !allowed) return allowed;
     auto opened = KeyLog::open(path);
     if (!opened) return opened.error();
     key_log = std::move(*opened);

@@ -13,7 +13,7 @@ namespace sluice::control {
 class Daemon {
   public:
     struct Options {
-        std::string key_log;  // a path; empty: none. The caller has checked that the configuration allows it.
+        std::string key_log;  // a path, refused unless the configuration allows it; empty: none
     };
 
     // Brings everything up in an order that fails closed: ports are guarded before the workers see them, policies stand

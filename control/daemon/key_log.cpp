@@ -34,6 +34,11 @@ std::string half_line(const HalfLine& line) {
 
 }  // namespace
 
+Result<void> allow_key_log(const Config& config) {
+    if (config.allow_key_log) return {};
+    return fail(ErrorCode::invalid, "--key-log is refused: the configuration does not set debug.allow_key_log = true");
+}
+
 Result<std::unique_ptr<KeyLog>> KeyLog::open(const std::string& path) {
     const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0) return fail(ErrorCode::io, "key log " + path + ": " + std::strerror(errno));

@@ -5,10 +5,14 @@
 #include <string>
 #include <string_view>
 
+#include "control/config/config.hpp"
 #include "lib/base/result.hpp"
 #include "lib/ipsec/child_sa.hpp"
 
 namespace sluice::control {
+
+// Whether the configuration lets keys be written: an error that names the key where it does not (TRAPS 51).
+Result<void> allow_key_log(const Config& config);
 
 // The debug key log: one JSON object a line, as ike/README.md describes it. Whoever reads the file reads the traffic,
 // so it is made with mode 0600, only by an explicit option, and only where the configuration allows it.

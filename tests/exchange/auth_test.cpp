@@ -148,11 +148,9 @@ TEST_CASE("A responder with another identity than the one configured is refused"
     world.start(sun);
     Node& moon = world.node("moon");
     const bool named = GENERATE(true, false);
-    if (!named) {
-        moon.connections[0].remote.id = {};
-        moon.secrets[0].ids.clear();
-        world.start(moon);
-    }
+    moon.secrets[0].ids.clear();  // the key would do for anybody
+    if (!named) moon.connections[0].remote.id = {};
+    world.start(moon);
     world.initiate(moon, "to-sun", "net");
     world.run(70s);
     if (named)

@@ -13,6 +13,8 @@ using dataplane::Drop;
 
 namespace {
 
+const Ip kIn6{.source = "fd02::20", .destination = "fd01::10"};
+
 ByteVec fragment_frame(std::uint16_t field, const char* destination = "192.0.2.1") {
     const ByteVec piece(64, 0x55);
     return ethernet(kWanMac, kPeerMac,
@@ -79,6 +81,14 @@ std::vector<Fixture> header_fixtures() {
              b.gw.advance_seconds(6);
              b.gw.settle();
          }},
+        {Drop::reassembly, "TRAPS 41: an ESP fragment with an extension header in front of the fragment header",
+         [](Bench& b) {
+             ByteVec chain = {net::kProtocolFragment, 0, 1, 4, 0, 0, 0, 0, 50, 0, 0, 1, 0, 0, 0, 9};
+             chain.resize(chain.size() + 64, 0x55);
+             b.gw.from_port(kWan,
+                            ethernet(kWanMac, kPeerMac,
+                                     ip_packet({.source = "2001:db8::2", .destination = "2001:db8::1"}, 60, chain)));
+         }},
         {Drop::no_room, "a chain that does not fit one buffer",
          [](Bench& b) { b.gw.from_port_chained(kLan, lan_frame(kOut, 3000), 2); }},
     };
@@ -112,6 +122,16 @@ std::vector<Fixture> policy_fixtures() {
         {Drop::no_sa, "TRAPS 54: a protect policy without an SA",
          [](Bench& b) {
              REQUIRE(b.gw.backend().remove(b.child.id));
+             b.gw.from_port(kLan, lan_frame(kOut));
+         }},
+        {Drop::no_sa, "TRAPS 54: an SA without a policy that may not send yet",
+         [](Bench& b) {
+             ipsec::Spd spd = make_spd();
+             spd.policies.clear();
+             REQUIRE(b.gw.backend().set_policies(spd));
+             b.child.policy = PolicyId{};
+             b.child.outbound_ready = false;
+             b.reinstall();
              b.gw.from_port(kLan, lan_frame(kOut));
          }},
         {Drop::selector_mismatch, "the SA was narrowed",
@@ -241,6 +261,14 @@ std::vector<Fixture> replay_fixtures() {
              b.gw.from_port(kWan, std::vector<ByteVec>{f, f});
              CHECK(b.gw.take_port(kLan).size() == 1);
          }},
+        {Drop::replay, "TRAPS 31: a number seen before, under an ICV that nobody need look at",
+         [](Bench& b) {
+             ByteVec f = b.peer.seal(udp_packet(kIn, 1, 2, 3));
+             b.gw.from_port(kWan, f);
+             CHECK(b.gw.take_port(kLan).size() == 1);
+             f.back() ^= 1;
+             b.gw.from_port(kWan, f);
+         }},
         {Drop::replay, "TRAPS 33: sequence number 0",
          [](Bench& b) {
              ByteVec f = b.peer.seal(udp_packet(kIn, 1, 2, 3));
@@ -275,6 +303,14 @@ std::vector<Fixture> inner_fixtures() {
          }},
         {Drop::inner_malformed, "no IP inside tunnel mode",
          [](Bench& b) { b.gw.from_port(kWan, b.peer.seal(ByteVec(40, 0x45), 0, 17)); }},
+        {Drop::inner_malformed, "TRAPS 32: a whole IPv6 packet under a next header that is not IP",
+         [](Bench& b) { b.gw.from_port(kWan, b.peer.seal(udp_packet(kIn6, 1, 2, 3), 0, net::kProtocolUdp)); }},
+        {Drop::inner_malformed, "TRAPS 32: a whole IPv6 packet under IPv4's next header, its flow label a length",
+         [](Bench& b) {
+             ByteVec inner = udp_packet(kIn6, 1, 2, 3);
+             inner[3] = static_cast<Byte>(inner.size());
+             b.gw.from_port(kWan, b.peer.seal(inner, 0, net::kProtocolIpv4));
+         }},
         {Drop::ecn_illegal, "TRAPS 39: congestion outside, not ECN-capable inside",
          [](Bench& b) { b.gw.from_port(kWan, b.peer.seal(udp_packet(kIn, 1, 2, 3), 0, 0, 3)); }},
         {Drop::policy_mismatch, "X1: inner source outside the selectors",

@@ -2,6 +2,7 @@
 // What an engine must not take: each case is about one check, and red without it.
 #include <catch2/catch.hpp>
 
+#include "ike/auth.hpp"
 #include "tests/exchange/inspect.hpp"
 
 using namespace sluice;
@@ -178,4 +179,32 @@ TEST_CASE("TRAPS 38: an SPI below 256 is refused in an offer and in an answer") 
             CHECK(answer.notify(NotifyType::no_proposal_chosen) != nullptr);
         }
     }
+}
+
+TEST_CASE("TRAPS 7: a responder who proves another identity than the one configured is refused") {
+    World world;
+    add_pair(world);
+    Node& moon = world.node("moon");
+    Node& sun = world.node("sun");
+    moon.secrets[0].ids.clear();  // the key would do for anybody
+    world.start(moon);
+    world.fate = [](const Flight& flight) {  // IKE_AUTH does not arrive
+        return flight.number < 3 ? std::vector<Duration>{1ms} : std::vector<Duration>{};
+    };
+    world.initiate(moon, "to-sun", "net");
+    world.run(100ms);
+    const ike::IkeSa sa = inspect(sun);
+    const bool right = GENERATE(true, false);
+    const ike::IdR id{*ike::Identity::parse(right ? "sun.sluice.test" : "mercury.sluice.test")};
+    const ByteVec body = id.body();
+    const ike::SignedOctets octets{sa.suite.prf, sa.handshake.response, sa.handshake.nonce_i, sa.keys.sk_pr.view(),
+                                   body};
+    const ByteVec auth = ike::psk_auth(octets, sun.secrets[0].secret);
+    give(world, moon,
+         forge(sun, {.exchange = ike::ExchangeType::ike_auth,
+                     .payloads = {id, ike::AuthPayload{ike::AuthPayload::kSharedKey, auth}},
+                     .message_id = 1,
+                     .response = true}));
+    CHECK(moon.counter("ike_established") == (right ? 1 : 0));
+    CHECK(moon.noticed(ike::NoticeKind::authentication_failed) == !right);
 }

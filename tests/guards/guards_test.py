@@ -101,9 +101,8 @@ def linked(guard, folder, text):
     for source in guard.get("sources", [guard["file"]]):
         made, original = compiled(source, folder, overlay, link)
         if original in link:
-            link[link.index(original)] = made
-        else:
-            link.insert(link.index("-o") + 2, made)
+            link.remove(original)
+        link.insert(link.index("-o") + 2, made)  # of an inline function that stands in several objects, the first counts
     program = folder / "program"
     link[link.index("-o") + 1] = str(program)
     # The first definition counts: an archive's member may still be drawn in by one of its templates.

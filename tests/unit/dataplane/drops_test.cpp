@@ -428,6 +428,7 @@ TEST_CASE("a packet cut at any byte is dropped and harms nothing") {
         b.gw.from_port(kWan,
                        ethernet(kWanMac, kPeerMac,
                                 ip_packet({.source = "192.0.2.2", .destination = "192.0.2.1"}, 50, esp.first(size))));
+        if (size < esp::kHeaderSize) CHECK(b.gw.drops(Drop::esp_malformed) == size + 1);
     }
     CHECK(b.gw.all_drops() == good.size() + esp.size());
     CHECK(b.gw.take_port(kLan).empty());

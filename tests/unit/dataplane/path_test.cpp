@@ -325,6 +325,18 @@ TEST_CASE("RFC 7296 2.23: ESP in UDP is opened also where no NAT was detected") 
     CHECK(b.gw.all_drops() == 0);
 }
 
+TEST_CASE("TRAPS 14: a UDP length on the NAT port covers its header and stays inside its packet") {
+    Bench b({}, {.encap = true});
+    for (const Byte length : {Byte{7}, Byte{17}, Byte{255}}) {
+        ByteVec udp = {0x11, 0x94, 0x11, 0x94, 0, length, 0, 0};
+        udp.resize(16, 0x55);
+        b.gw.from_port(
+            kWan, ethernet(kWanMac, kPeerMac, ip_packet({.source = "192.0.2.2", .destination = "192.0.2.1"}, 17, udp)));
+    }
+    CHECK(b.gw.drops(Drop::malformed) == 3);
+    CHECK(b.gw.all_drops() == 3);
+}
+
 TEST_CASE("TRAPS 37: soft and hard limits are told once each, by packets and by bytes") {
     for (const bool by_bytes : {false, true}) {
         CAPTURE(by_bytes);

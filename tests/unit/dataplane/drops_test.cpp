@@ -81,14 +81,6 @@ std::vector<Fixture> header_fixtures() {
              b.gw.advance_seconds(6);
              b.gw.settle();
          }},
-        {Drop::reassembly, "TRAPS 41: an ESP fragment with an extension header in front of the fragment header",
-         [](Bench& b) {
-             ByteVec chain = {net::kProtocolFragment, 0, 1, 4, 0, 0, 0, 0, 50, 0, 0, 1, 0, 0, 0, 9};
-             chain.resize(chain.size() + 64, 0x55);
-             b.gw.from_port(kWan,
-                            ethernet(kWanMac, kPeerMac,
-                                     ip_packet({.source = "2001:db8::2", .destination = "2001:db8::1"}, 60, chain)));
-         }},
         {Drop::no_room, "a chain that does not fit one buffer",
          [](Bench& b) { b.gw.from_port_chained(kLan, lan_frame(kOut, 3000), 2); }},
     };
@@ -229,6 +221,14 @@ std::vector<Fixture> esp_fixtures() {
              b.gw.from_port(kWan, Peer(plain).seal(udp_packet(kIn, 1, 2, 3)));
          },
          Shape{}, ChildOptions{.encap = true}},
+        {Drop::reassembly, "TRAPS 41: an ESP fragment with an extension header in front of the fragment header",
+         [](Bench& b) {
+             ByteVec chain = {net::kProtocolFragment, 0, 1, 4, 0, 0, 0, 0, 50, 0, 0, 1, 0, 0, 0, 9};
+             chain.resize(chain.size() + 64, 0x55);
+             b.gw.from_port(kWan,
+                            ethernet(kWanMac, kPeerMac,
+                                     ip_packet({.source = "2001:db8::2", .destination = "2001:db8::1"}, 60, chain)));
+         }},
         {Drop::esp_malformed, "shorter than header, IV, trailer and ICV",
          [](Bench& b) {
              ByteVec esp = {0, 0, 0x10, 1, 0, 0, 0, 1};

@@ -10,6 +10,8 @@ def ping(space, target, source=None, count=1, size=56, interval=0.05, timeout=2,
     """Pings and returns the number of replies; with `ok` a lost one is an AssertionError."""
     words = ["ping", "-n", "-q", "-c", str(count), "-i", str(interval), "-W", str(timeout), "-s", str(size)]
     words += (["-I", source] if source else []) + (["-M", "do"] if dont_fragment else [])
+    # Without a deadline ping gives a late last reply twice the round trip only, which a busy machine exceeds.
+    words += ["-w", str(int(timeout + count * interval) + 3)] if ok else []
     done = space.run(words + [target], ok=None, timeout=timeout + count * max(interval, 0.05) + 20)
     got = re.search(r"(\d+) received", done.stdout)
     received = int(got[1]) if got else 0

@@ -15,6 +15,7 @@ from pathlib import Path
 
 TOP = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TOP / "tests/e2e")]
+from lab.charon import FAST_PLUGINS  # noqa: E402
 from lab.net import Lab, run  # noqa: E402
 from lab.sluiced import BUILD, METRICS_PORT  # noqa: E402
 from lab.topology import ALICE4, CAROL_IN4, leftovers  # noqa: E402
@@ -58,7 +59,7 @@ class Demo:
         self.show()
 
     def build(self):
-        self.tunnel = Tunnel(self.lab)
+        self.tunnel = Tunnel(self.lab, carol_options={"load": FAST_PLUGINS})
 
     def start(self):
         self.tunnel.start()

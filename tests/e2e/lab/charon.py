@@ -9,6 +9,8 @@ from .net import run, wait_until
 
 PLUGINS = ("random nonce aes sha1 sha2 md5 hmac kdf xcbc cmac gcm ccm ctr gcrypt gmp curve25519 chapoly openssl x509 pubkey pkcs1 pkcs8 "
            "pem constraints revocation kernel-libipsec kernel-netlink socket-default vici updown resolve counters")
+# OpenSSL's ciphers before the plain ones: ten times the throughput. Tests that audit every packet take the slow ones.
+FAST_PLUGINS = "openssl " + PLUGINS.replace(" openssl", "")
 DEAD_ENDS = ("x509", "x509ca", "x509aa", "x509ac", "x509crl", "x509ocsp", "pubkey", "private", "rsa", "ecdsa", "pkcs8", "pkcs12")
 
 

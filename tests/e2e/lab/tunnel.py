@@ -22,10 +22,11 @@ def carol_connection(esp="aes128gcm16", secret=SECRET, behind_nat=False, outer6=
 
 
 class Tunnel:
-    """The pair. `esp` is both sides' proposal; `carol_keys` go into carol's connection, `moon_keys` (TOML text) into moon's."""
+    """The pair. `esp` is both sides' proposal; `carol_keys` go into carol's connection, `moon_keys` (TOML text) into moon's;
+    `carol_options` are charon's own."""
 
     def __init__(self, lab, esp="aes128gcm16", nat=False, outer6=False, start_action="none", moon_keys="", carol_keys=None, ike=FAST_IKE,
-                 secret=SECRET, driver="af_xdp", log_level="info", carol_proposal=None):
+                 secret=SECRET, driver="af_xdp", log_level="info", carol_proposal=None, carol_options=None):
         self.lab, self.outer6 = lab, outer6
         self.gateway = topology.Gateway(lab, nat=nat)
         self.alice, self.moon, self.carol = self.gateway.alice, self.gateway.moon, self.gateway.carol
@@ -33,7 +34,8 @@ class Tunnel:
         sections = psk_sections(esp, start_action, secret=secret, remote_addrs=remote, local_addrs=MOON6 if outer6 else MOON4, keys=moon_keys,
                                 children={"net": ([LAN4], [FAR4]), "net6": ([LAN6], [FAR6])})
         self.daemon = Sluiced(self.moon, moon_config(lab, sections, driver=driver, ike=ike, log_level=log_level))
-        self.peer = Charon(self.carol, carol_connection(carol_proposal or esp, behind_nat=nat, outer6=outer6, **(carol_keys or {})))
+        self.peer = Charon(self.carol, carol_connection(carol_proposal or esp, behind_nat=nat, outer6=outer6, **(carol_keys or {})),
+                           carol_options)
 
     def start(self):
         self.daemon.start()

@@ -149,6 +149,7 @@ def main():
         print("demo: a demo is there already; take it down with tools/demo --down", file=sys.stderr)
         return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started this in the background
     os.environ["SLUICE_LOGS"] = tempfile.mkdtemp(prefix="sluice-demo-logs-")
     lab = Lab("demo", prefix=PREFIX)
     try:

@@ -153,6 +153,11 @@ def _():
         mirror.wait(lambda: not any("172.16." in row for row in mirror.view), "none of them")
 
 
+def neighbour_state(address):
+    found = json.loads(inside(GATE, "ip", "-j", "neigh", "show", address, "dev", "port0") or "[]")
+    return found[0]["state"] if found else []
+
+
 def peer_mac():
     return json.loads(inside(PEER, "ip", "-j", "link", "show", "peer0"))[0]["address"]
 
@@ -211,7 +216,8 @@ def _():
                 time.sleep(0.3)
             return False
         check(use_until(first, 10), "resolved")
-        time.sleep(2)  # nobody uses it: stale
+        # Nobody uses it any more; what was still being verified has come to rest.
+        wait_for(lambda: neighbour_state("192.0.2.2") == ["STALE"], 20, "it goes stale")
         # The peer falls silent under another MAC: nothing of it may teach the gateway.
         inside(PEER, "sysctl", "-qw", "net.ipv4.conf.peer0.arp_notify=0")
         inside(PEER, "ip", "link", "set", "peer0", "address", second)

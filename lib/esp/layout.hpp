@@ -74,4 +74,11 @@ constexpr std::size_t inner_mtu(const Layout& layout, const OuterShape& outer, s
     return mtu > outer.size() ? layout.max_inner(mtu - outer.size()) : 0;
 }
 
+// The same in transport mode: head bytes of IP headers stay in front, and what follows them goes inside.
+constexpr std::size_t transport_mtu(const Layout& layout, bool udp, std::size_t head, std::size_t mtu) {
+    const std::size_t front = head + (udp ? sizeof(net::UdpHeader) : 0);
+    const std::size_t inner = mtu > front ? layout.max_inner(mtu - front) : 0;
+    return inner == 0 ? 0 : head + inner;
+}
+
 }  // namespace sluice::esp

@@ -75,6 +75,17 @@ Be16 udp_checksum(const PseudoHeader& pseudo, Bytes segment) {
     return sum.raw() == 0 ? Be16::of_raw(0xffff) : sum;
 }
 
+void renew_upper_checksum(const PseudoHeader& pseudo, MutBytes segment) {
+    const bool icmp = pseudo.protocol == kProtocolIcmpv6 && pseudo.source.size() == 16;
+    const std::size_t offset = icmp ? offsetof(IcmpHeader, checksum) : checksum_offset(pseudo.protocol);
+    if (offset == 0 || segment.size() < (icmp ? sizeof(IcmpHeader) : least_size(pseudo.protocol))) return;
+    const MutBytes field = segment.subspan(offset, sizeof(Be16));
+    const bool udp = pseudo.protocol == kProtocolUdp;
+    if (udp && pseudo.source.size() == 4 && load<Be16>(field).raw() == 0) return;
+    store(field, Be16{});
+    store(field, udp ? udp_checksum(pseudo, segment) : upper_checksum(pseudo, segment));
+}
+
 bool upper_checksum_ok(const PseudoHeader& pseudo, Bytes segment) { return upper_checksum(pseudo, segment).raw() == 0; }
 
 PartialChecksum finish_partial_checksum(const PseudoHeader& pseudo, MutBytes segment) {

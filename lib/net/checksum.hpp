@@ -61,6 +61,10 @@ Be16 udp_checksum(const PseudoHeader& pseudo, Bytes segment);
 // Whether a segment with its checksum in place is right. Zero UDP checksums are the caller's question (TRAPS 26).
 bool upper_checksum_ok(const PseudoHeader& pseudo, Bytes segment);
 
+// Computes the checksum of a TCP, UDP or ICMPv6 segment anew where its addresses have changed on a way that has its own
+// integrity check (RFC 3948 3.1.2). A UDP segment over IPv4 without a checksum stays without. Others are left alone.
+void renew_upper_checksum(const PseudoHeader& pseudo, MutBytes segment);
+
 // A checksum that the sender left to its NIC: the field holds the pseudo header's sum, not complemented. Virtual
 // Ethernet devices hand such packets over unfinished.
 enum class PartialChecksum { none, finished };

@@ -91,3 +91,23 @@ TEST_CASE("Layouts follow from the algorithms' sizes") {
     const Layout b = Layout::of(cbc, &sha);
     CHECK((b.iv_size == 16 && b.icv_size == 16 && b.align == 16));
 }
+
+TEST_CASE("Transport mode: the largest packet that leaves in one of the path's size, for every head and path") {
+    const Layout layout{.iv_size = 8, .icv_size = 16, .align = 4};
+    for (const bool udp : {false, true}) {
+        for (const std::size_t head : {20U, 60U, 40U, 64U}) {
+            for (std::size_t mtu = 68; mtu < 1600; ++mtu) {
+                const std::size_t most = esp::transport_mtu(layout, udp, head, mtu);
+                const auto wire = [&](std::size_t size) {
+                    return head + (udp ? 8U : 0U) + layout.esp_size(size - head);
+                };
+                if (most == 0) {
+                    REQUIRE(wire(head + 2) > mtu);
+                    continue;
+                }
+                REQUIRE(wire(most) <= mtu);
+                REQUIRE(wire(most + 1) > mtu);
+            }
+        }
+    }
+}

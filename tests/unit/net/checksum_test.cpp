@@ -4,6 +4,8 @@
 #include <catch2/catch.hpp>
 #include <random>
 
+#include "lib/net/address.hpp"
+
 using namespace sluice;
 using namespace sluice::net;
 
@@ -141,4 +143,35 @@ TEST_CASE("A partial checksum is recognised and finished; a whole or a wrong one
     CHECK(finish_partial_checksum(cut.pseudo(), cut.bytes) == PartialChecksum::none);
     Segment icmp{.bytes = ByteVec(40), .protocol = kProtocolIcmp};
     CHECK(finish_partial_checksum(icmp.pseudo(), icmp.bytes) == PartialChecksum::none);
+}
+
+TEST_CASE("RFC 3948 3.1.2: a checksum is computed anew after a NAT, and one that is not there stays away") {
+    const IpAddress old4 = *IpAddress::parse("10.0.0.1"), new4 = *IpAddress::parse("192.0.2.7");
+    const IpAddress old6 = *IpAddress::parse("fd00::1"), new6 = *IpAddress::parse("2001:db8::7");
+    for (const bool v6 : {false, true}) {
+        for (const std::uint8_t protocol : {kProtocolTcp, kProtocolUdp, kProtocolIcmpv6}) {
+            const IpAddress& from = v6 ? old6 : old4;
+            const IpAddress& to = v6 ? new6 : new4;
+            ByteVec segment(41);
+            for (std::size_t i = 0; i < segment.size(); ++i) segment[i] = static_cast<Byte>(i * 11 + 5);
+            const std::size_t at = protocol == kProtocolTcp ? 16 : protocol == kProtocolUdp ? 6 : 2;
+            const PseudoHeader before{from.bytes(), to.bytes(), protocol, 41},
+                after{to.bytes(), to.bytes(), protocol, 41};
+            store(MutBytes(segment).subspan(at), Be16{});
+            store(MutBytes(segment).subspan(at), upper_checksum(before, segment));
+            const bool touched = v6 || protocol != kProtocolIcmpv6;
+            const ByteVec original = segment;
+            renew_upper_checksum(after, segment);
+            CHECK(upper_checksum_ok(after, segment) == touched);
+            CHECK((segment != original) == touched);
+        }
+    }
+    ByteVec without(20);
+    renew_upper_checksum({old4.bytes(), new4.bytes(), kProtocolUdp, 20}, without);
+    CHECK(without == ByteVec(20));
+    renew_upper_checksum({old6.bytes(), new6.bytes(), kProtocolUdp, 20}, without);
+    CHECK(without != ByteVec(20));
+    ByteVec cut(7, 9);
+    renew_upper_checksum({old4.bytes(), new4.bytes(), kProtocolUdp, 7}, cut);
+    CHECK(cut == ByteVec(7, 9));
 }

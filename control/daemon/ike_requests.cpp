@@ -2,14 +2,13 @@
 
 // The half of IkeDriver that serves people: initiate and terminate, and who waits for them.
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "control/daemon/ike_driver.hpp"
+#include "control/daemon/socket_address.hpp"
 
 namespace sluice::control {
 namespace {
@@ -52,37 +51,14 @@ net::IpAddress first_host(const std::vector<net::Prefix>& prefixes) {
 }  // namespace
 
 net::IpAddress source_address_towards(const net::IpAddress& remote) {
-    const int domain = remote.is_v4() ? AF_INET : AF_INET6;
-    const int fd = ::socket(domain, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    SocketAddress address{};
+    const socklen_t size = fill(address, {remote, 500});
+    const int fd = ::socket(address.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0) return {};
-    sockaddr_storage to{};
-    socklen_t size = 0;
-    if (remote.is_v4()) {
-        auto& v4 = reinterpret_cast<sockaddr_in&>(to);
-        v4.sin_family = AF_INET;
-        v4.sin_port = htons(500);
-        std::memcpy(&v4.sin_addr, remote.bytes().data(), 4);
-        size = sizeof v4;
-    } else {
-        auto& v6 = reinterpret_cast<sockaddr_in6&>(to);
-        v6.sin6_family = AF_INET6;
-        v6.sin6_port = htons(500);
-        std::memcpy(&v6.sin6_addr, remote.bytes().data(), 16);
-        size = sizeof v6;
-    }
     net::IpAddress source;
-    sockaddr_storage own{};
-    socklen_t own_size = sizeof own;
-    if (::connect(fd, reinterpret_cast<sockaddr*>(&to), size) == 0 &&
-        ::getsockname(fd, reinterpret_cast<sockaddr*>(&own), &own_size) == 0) {
-        std::array<Byte, 16> bytes{};
-        if (own.ss_family == AF_INET) {
-            std::memcpy(bytes.data(), &reinterpret_cast<sockaddr_in&>(own).sin_addr, 4);
-            source = net::IpAddress::v4(std::span<const Byte, 4>(bytes.data(), 4));
-        } else {
-            std::memcpy(bytes.data(), &reinterpret_cast<sockaddr_in6&>(own).sin6_addr, 16);
-            source = net::IpAddress::v6(bytes);
-        }
+    socklen_t own_size = sizeof address;
+    if (::connect(fd, &address.any, size) == 0 && ::getsockname(fd, &address.any, &own_size) == 0) {
+        source = endpoint_of(address).address;
     }
     ::close(fd);
     return source;

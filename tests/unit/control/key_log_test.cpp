@@ -8,20 +8,14 @@
 #include <filesystem>
 #include <fstream>
 
+#include "tests/unit/control/temporary_directory.hpp"
+
 using namespace sluice;
 using namespace sluice::control;
 
 namespace {
 
-struct Directory {
-    std::string path;
-    Directory() {
-        std::string name = (std::filesystem::temp_directory_path() / "sluice-key-log-XXXXXX").string();
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        path = name;
-    }
-    ~Directory() { std::filesystem::remove_all(path); }
-};
+using Directory = test::TemporaryDirectory;
 
 }  // namespace
 
@@ -36,7 +30,7 @@ TEST_CASE("TRAPS 51: keys are written only where the configuration says so") {
 
 TEST_CASE("TRAPS 51: the key log is its owner's alone, and no link leads it elsewhere") {
     const Directory directory;
-    const std::string path = directory.path + "/keys";
+    const std::string path = directory.path() + "/keys";
     {
         auto log = KeyLog::open(path);
         REQUIRE(log);
@@ -48,6 +42,6 @@ TEST_CASE("TRAPS 51: the key log is its owner's alone, and no link leads it else
     std::string line;
     std::getline(std::ifstream(path), line);
     CHECK(line == "a line");
-    std::filesystem::create_symlink(path, directory.path + "/link");
-    CHECK_FALSE(KeyLog::open(directory.path + "/link"));
+    std::filesystem::create_symlink(path, directory.path() + "/link");
+    CHECK_FALSE(KeyLog::open(directory.path() + "/link"));
 }

@@ -10,6 +10,7 @@
 
 #include "control/daemon/reactor.hpp"
 #include "control/vici/server.hpp"
+#include "tests/unit/control/temporary_directory.hpp"
 #include "tests/unit/control/vici_fixture.hpp"
 
 namespace sluice::control::vici {
@@ -17,22 +18,11 @@ namespace sluice::control::vici {
 // A directory that goes away with everything in it that a socket test makes.
 class TestDirectory {
   public:
-    TestDirectory() {
-        char pattern[] = "/tmp/sluice-vici-XXXXXX";
-        const char* made = ::mkdtemp(pattern);
-        path_ = made != nullptr ? made : "";
-    }
-    ~TestDirectory() {
-        ::unlink((path_ + "/vici").c_str());
-        ::rmdir(path_.c_str());
-    }
-    TestDirectory(const TestDirectory&) = delete;
-    TestDirectory& operator=(const TestDirectory&) = delete;
-    std::string socket() const { return path_ + "/vici"; }
+    std::string socket() const { return directory_.path() + "/vici"; }
     std::string uri() const { return "unix://" + socket(); }
 
   private:
-    std::string path_;
+    test::TemporaryDirectory directory_;
 };
 
 // A server with canned views on a thread of its own. Every initiate and terminate tells one notice and then ends as

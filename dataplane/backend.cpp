@@ -157,6 +157,7 @@ Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint&
     command.spi = child.spec.inbound.spi;
     command.child = id;
     command.outer = OuterTemplate::of(local, remote, encap);
+    command.remote = remote;
     send(child.outbound->owner, command);
     if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
     return {};

@@ -10,8 +10,6 @@ namespace sluice::dataplane {
 
 namespace {
 
-constexpr std::size_t kAhead = 4;  // packets between prefetch and use
-
 bool is_neighbour_discovery(const Flow& f) {
     return f.protocol == net::kProtocolIcmpv6 && f.family == net::Family::v6 && f.ports_known &&
            f.source_port >> 8 >= net::kIcmpv6RouterSolicitation && f.source_port >> 8 <= net::kIcmpv6Redirect;
@@ -71,17 +69,26 @@ bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
            (our_port == tables_.config.ike_port || our_port == tables_.config.nat_port);
 }
 
+// What every packet of the burst needs first comes into the cache while the packets before it are looked at: its header
+// bytes, the line in front of them, which outer headers will be written to, and its notes.
 void Path::classify_port(PortId port, std::span<rte_mbuf*> frames) {
-    for (std::size_t i = 0; i < frames.size() && i < kAhead; ++i) rte_prefetch0(data(frames[i]));
-    for (std::size_t i = 0; i < frames.size(); ++i) {
-        if (i + kAhead < frames.size()) rte_prefetch0(data(frames[i + kAhead]));
-        rte_mbuf* const m = frames[i];
-        counters_.rx_bytes.add(m->pkt_len);
+    for (rte_mbuf* m : frames) rte_prefetch0(m);
+    for (rte_mbuf* m : frames) {
+        rte_prefetch0(data(m));
+        __builtin_prefetch(data(m) - RTE_CACHE_LINE_SIZE, 1);
+        __builtin_prefetch(&notes(m), 1);
+        __builtin_prefetch(&notes(m).ip, 1);
+    }
+    std::uint64_t bytes = 0;
+    last_admitted_ = Flow{};
+    for (rte_mbuf* m : frames) {
+        bytes += m->pkt_len;
         PacketNotes& n = notes(m);
         n.origin = Origin::port;
         n.port = port;
         if (linear(m)) classify_frame(m);
     }
+    counters_.rx_bytes.add(bytes);
     counters_.rx_packets.add(frames.size());
 }
 
@@ -98,7 +105,8 @@ void Path::classify_frame(rte_mbuf* m) {
     if ((type == net::kEtherIpv4) != n.ip.is_v4()) return drop(m, Drop::malformed);
     if (tables_.ports[n.port.value].unfinished_checksums) finish_checksum(m);
     if (group) return is_link_group(n.flow) ? deliver_unchanged_to_host(m) : admit_clear_to_host(m);
-    route(m).kind == HopKind::local ? classify_local(m) : admit_clear_to_forward(m);
+    n.hop = &route(m);
+    n.hop->kind == HopKind::local ? classify_local(m) : admit_clear_to_forward(m);
 }
 
 // ARP and the like are the kernel's. So are VLANs, but a tag takes nobody past the inbound policy check (TRAPS 43).
@@ -185,8 +193,14 @@ void Path::admit_clear_to_host(rte_mbuf* m) {
     if (admitted_to_host(m)) deliver_unchanged_to_host(m);
 }
 
+// Neighbouring packets of a burst mostly belong to one flow: what has just been admitted is not asked about again.
 void Path::admit_clear_to_forward(rte_mbuf* m) {
-    if (admitted(m, DefaultDiscard::obeyed)) clear_.add(m);
+    const Flow& flow = notes(m).flow;
+    if (!(flow == last_admitted_)) {
+        if (!admitted(m, DefaultDiscard::obeyed)) return;
+        last_admitted_ = flow;
+    }
+    clear_.add(m);
 }
 
 // Fragments of ESP, or of UDP that may hold it, addressed to us (TRAPS 41). All of them go to one worker.
@@ -227,6 +241,7 @@ void Path::classify_host(PortId port, std::span<rte_mbuf*> frames) {
         PacketNotes& n = notes(m);
         n.origin = Origin::host;
         n.port = port;
+        n.hop = nullptr;
         if (!linear(m)) continue;
         if (m->data_len < kEthernetSize) {
             drop(m, Drop::malformed);

@@ -40,6 +40,7 @@ struct Command {
     ChildSaId child;         // update_endpoints
     net::IpAddress address;  // release_neighbour
     OuterTemplate outer;     // update_endpoints: the worker writes it into those halves that it owns
+    net::Endpoint remote;    // the same
 };
 static_assert(std::is_trivially_copyable_v<Command>);
 

@@ -9,9 +9,15 @@ namespace {
 
 net::Prefix prefix_of(const char* text) { return *net::Prefix::parse(text); }
 
+std::uint64_t next_generation() {
+    static std::uint64_t last = 0;  // of the control thread
+    return ++last;
+}
+
 }  // namespace
 
-Fib::Fib(const HostView& view, Neighbours& neighbours) : hops_(2), addresses_(view.addresses) {
+Fib::Fib(const HostView& view, Neighbours& neighbours)
+    : generation_(next_generation()), hops_(2), addresses_(view.addresses) {
     hops_[1].kind = HopKind::blackhole;
     std::vector<Entry> entries;
     add_routes(view, neighbours, entries);

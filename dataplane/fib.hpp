@@ -30,6 +30,8 @@ class Fib {
     const NextHop& find_v4(const Byte* address) const { return at(v4_.find(address)); }
     const NextHop& find_v6(const Byte* address) const { return at(v6_.find(address)); }
     std::size_t memory() const { return v4_.memory() + v6_.memory(); }
+    // Never the same for two of them, and never 0: what was looked up in one is good until this changes.
+    std::uint64_t generation() const { return generation_; }
     const std::vector<LocalAddress>& addresses() const { return addresses_; }
     // An address of ours on this port to send from, of this family; none where there is none.
     net::IpAddress source_address(PortId port, net::Family family) const;
@@ -45,6 +47,7 @@ class Fib {
     void add_routes(const HostView& view, Neighbours& neighbours, std::vector<Entry>& entries);
     void build(std::vector<Entry>& entries);
 
+    const std::uint64_t generation_;
     std::vector<NextHop> hops_;  // 0: none, 1: blackhole
     std::vector<std::shared_ptr<Adjacency>> pinned_;
     std::vector<LocalAddress> addresses_;

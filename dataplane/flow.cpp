@@ -47,6 +47,13 @@ CompiledSelectors CompiledSelectors::of(const ipsec::TrafficSelectors& local, co
     CompiledSelectors out;
     for (const auto& s : local) out.local.push_back(CompiledSelector::of(s));
     for (const auto& s : remote) out.remote.push_back(CompiledSelector::of(s));
+    if (out.local.size() != 1 || out.remote.size() != 1) return out;
+    const CompiledSelector& here = out.local.front();
+    const CompiledSelector& there = out.remote.front();
+    const auto whole = [](const CompiledSelector& s) { return s.protocol == 0 && s.all_ports; };
+    if (!whole(here) || !whole(there) || here.family != there.family) return out;
+    out.plain = {here.first, here.last, there.first, there.last};
+    out.plain_family = here.family;
     return out;
 }
 

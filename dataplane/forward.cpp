@@ -28,7 +28,7 @@ HoldKey next_hop_key(const NextHop& hop, rte_mbuf* m) {
 void Path::forward_clear() {
     for (rte_mbuf* m : forward_) {
         PacketNotes& n = notes(m);
-        n.hop = &route(m);
+        if (n.hop == nullptr) n.hop = &route(m);
         if (n.hop->kind == HopKind::local) {
             deliver_inner_to_host(m, n.hop->port);
             continue;
@@ -126,7 +126,7 @@ void Path::release_neighbour(const net::IpAddress& address, PortId port) {
 }
 
 void Path::send_frame(rte_mbuf* m, PortId port) {
-    if (tables_.queue_of(port, worker_) < 0) {
+    if (!has_queue_[port.value]) {
         notes(m).port = port;
         return hand_over(m, tables_.worker_of(port, 0), Entry::transmit);
     }

@@ -41,10 +41,11 @@ Drop to_drop(esp::Fault fault) {
 
 }  // namespace
 
+// Before the stages proper, two walks that bring SAs and keys into the cache.
 void Path::open_esp() {
     if (esp_.count == 0) return;
     crypto_list_.clear();
-    for (rte_mbuf* m : esp_) tables_.sad.prefetch(Spi{header<net::EspHeader>(m, esp_offset(notes(m)))->spi.host()});
+    for (rte_mbuf* m : esp_) tables_.sad.prefetch(Spi{esp_header(m).spi.host()});
     for (rte_mbuf* m : esp_) {
         InboundSa* const sa = tables_.sad.find(Spi{esp_header(m).spi.host()});
         notes(m).in = sa;
@@ -128,8 +129,8 @@ void Path::accept(rte_mbuf* m, CryptoOp& op) {
     counters_.esp_in_packets.add(1);
     counters_.esp_in_bytes.add(m->data_len);
     n.origin = Origin::tunnel;
-    const NextHop& hop = route(m);
-    hop.kind == HopKind::local ? deliver_inner_to_host(m, hop.port) : clear_.add(m);
+    n.hop = &route(m);
+    n.hop->kind == HopKind::local ? deliver_inner_to_host(m, n.hop->port) : clear_.add(m);
 }
 
 // RFC 4303 A3: after many failures in a row the peer may have passed a high half that we did not see. Then now and then
@@ -170,11 +171,9 @@ bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
     if (trailer.next_header != net::kProtocolIpv4 && trailer.next_header != net::kProtocolIpv6) {
         return fail_with(Drop::inner_malformed);
     }
-    const auto inner = esp::inner_length(text.first(trailer.payload_size), trailer.next_header);
-    if (inner.fault != esp::Fault::none) return fail_with(to_drop(inner.fault));
     const std::uint8_t outer_tos = n.ip.tos;
     pull(m, static_cast<unsigned>(op.text() - data(m)));
-    set_length(m, inner.size);
+    set_length(m, trailer.payload_size);
     if (read_ip(m) != net::PacketFault::none) return fail_with(Drop::inner_malformed);
     if (n.ip.is_v4() != (trailer.next_header == net::kProtocolIpv4)) return fail_with(Drop::inner_malformed);
     if (!sa.selectors.matches_inbound(n.flow)) return fail_with(Drop::policy_mismatch);

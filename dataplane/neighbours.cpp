@@ -22,12 +22,12 @@ const Adjacency* Neighbours::find(PortId port, Address128 address, net::Family f
     for (std::size_t i = hash(port, address) & t.mask;; i = (i + 1) & t.mask) {
         const Adjacency* a = t.slots[i].load(std::memory_order_acquire);
         if (a == nullptr) return nullptr;
-        if (a->port == port && a->address.family() == family && to_number(a->address) == address) return a;
+        if (a->number == address && a->port == port && a->address.family() == family) return a;
     }
 }
 
 void Neighbours::place(Table& table, const Adjacency* adjacency) {
-    std::size_t i = hash(adjacency->port, to_number(adjacency->address)) & table.mask;
+    std::size_t i = hash(adjacency->port, adjacency->number) & table.mask;
     while (table.slots[i].load(std::memory_order_relaxed) != nullptr) i = (i + 1) & table.mask;
     table.slots[i].store(adjacency, std::memory_order_release);
 }
@@ -53,6 +53,7 @@ std::shared_ptr<Adjacency> Neighbours::get(const net::IpAddress& address, PortId
     if (!slot) {
         slot = std::make_shared<Adjacency>();
         slot->address = address;
+        slot->number = to_number(address);
         slot->port = port;
         publish(slot.get());
     }

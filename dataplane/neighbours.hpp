@@ -18,6 +18,7 @@ namespace sluice::dataplane {
 // one atomic word, so an update is seen whole; used is set by workers and cleared by control (TRAPS 57).
 struct Adjacency {
     net::IpAddress address;                      // read only
+    Address128 number = 0;                       // read only: the address as a worker compares it
     PortId port;                                 // read only
     std::atomic<std::uint64_t> mac{0};           // control writes: kUsable | 48 bits in memory order
     mutable std::atomic<std::uint32_t> used{0};  // workers set 1, control takes it back

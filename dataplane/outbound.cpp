@@ -19,19 +19,22 @@ bool outer_df(const OutboundSa& sa, bool inner_df) {
 
 }  // namespace
 
-// Neighbouring packets of a burst mostly belong to one flow, so the last answer is kept while it fits.
+// In two walks, so that what the SAs are made of comes into the cache while the other lookups run. Neighbouring packets
+// of a burst mostly belong to one flow, so the last answer is kept while it fits.
 void Path::apply_policy() {
     if (clear_.count == 0) return;
     Flow last;
     OutboundVerdict verdict;
-    for (rte_mbuf* m : clear_) {
-        PacketNotes& n = notes(m);
+    for (unsigned i = 0; i < clear_.count; ++i) {
+        const PacketNotes& n = notes(clear_.packets[i]);
         if (!(n.flow == last)) {
             verdict = tables_.spd.find_outbound(n.flow);
             last = n.flow;
+            if (verdict.sa != nullptr) verdict.sa->prefetch();
         }
-        apply_verdict(m, verdict);
+        verdicts_[i] = verdict;
     }
+    for (unsigned i = 0; i < clear_.count; ++i) apply_verdict(clear_.packets[i], verdicts_[i]);
     clear_.clear();
 }
 
@@ -67,7 +70,7 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
         return drop(m, verdict.has_sas ? Drop::selector_mismatch : Drop::no_sa);
     }
     OutboundSa& sa = *verdict.sa;
-    sa.prefetch();
+    sa.key.prefetch();
     if (!tables_.segments.responsible(sa.segment)) return drop(m, Drop::not_responsible);
     if (sa.owner != worker_) return hand_over(m, sa.owner, Entry::clear);
     if (sa.limits.hard_reached) {
@@ -86,31 +89,43 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
     protect_.add(m);
 }
 
+// Where the outer packets of an SA go, and how much fits; looked up when the SA is new, has moved, or routes changed.
+const SaWay& Path::way_of(OutboundSa& sa) const {
+    const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
+    if (sa.way.generation == fib.generation()) return sa.way;
+    const bool v4 = sa.outer.shape.family == net::Family::v4;
+    const Byte* const destination =
+        sa.outer.begin() + (v4 ? offsetof(net::Ipv4Header, destination) : offsetof(net::Ipv6Header, destination));
+    const NextHop& hop = v4 ? fib.find_v4(destination) : fib.find_v6(destination);
+    const bool leaves = hop.kind == HopKind::gateway || hop.kind == HopKind::on_link;
+    const std::uint16_t mtu = leaves ? tables_.ports[hop.port.value].mtu : std::uint16_t{0};
+    const auto room = static_cast<std::uint32_t>(esp::inner_mtu(sa.layout, sa.outer.shape, mtu));
+    sa.way = {.generation = fib.generation(), .hop = &hop, .room = room, .mtu = mtu};
+    return sa.way;
+}
+
 // The way of the outer packet, and whether it is wide enough (RFC 4301 8): an inner packet that must not be cut gets a
 // "too big" with what is left for it; one that may be cut is fragmented outside, or inside where DF is to be set
 // outside. False: the packet has gone elsewhere.
-bool Path::fits_tunnel(rte_mbuf* m, const OutboundSa& sa) {
+bool Path::fits_tunnel(rte_mbuf* m, OutboundSa& sa) {
     PacketNotes& n = notes(m);
-    const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
-    const bool v4 = sa.outer.shape.family == net::Family::v4;
-    const Byte* destination =
-        sa.outer.bytes + (v4 ? offsetof(net::Ipv4Header, destination) : offsetof(net::Ipv6Header, destination));
-    n.hop = v4 ? &fib.find_v4(destination) : &fib.find_v6(destination);
-    if (n.hop->kind != HopKind::gateway && n.hop->kind != HopKind::on_link) {
-        drop(m, n.hop->kind == HopKind::blackhole ? Drop::blackhole : Drop::no_route);
+    const SaWay& way = way_of(sa);
+    n.hop = way.hop;
+    if (way.mtu == 0) {
+        drop(m, way.hop->kind == HopKind::blackhole ? Drop::blackhole : Drop::no_route);
         return false;
     }
-    const std::size_t room = esp::inner_mtu(sa.layout, sa.outer.shape, tables_.ports[n.hop->port.value].mtu);
-    if (m->pkt_len <= room) return true;
+    if (m->pkt_len <= way.room) return true;
+    const bool v4 = sa.outer.shape.family == net::Family::v4;
     if (v4 && sa.df == ipsec::CopyDf::clear) return true;  // cut outside
     if (!n.ip.dont_fragment) {
         if (!v4 || sa.df != ipsec::CopyDf::set) return true;
-        fragment(m, room, deferred_);
+        fragment(m, way.room, deferred_);
         return false;
     }
     const std::size_t least = n.ip.is_v4() ? net::kMinIpv4Mtu : net::kMinIpv6Mtu;
     if (m->pkt_len <= least) return true;
-    send_error(m, net::IcmpError::packet_too_big, std::max(room, least));
+    send_error(m, net::IcmpError::packet_too_big, std::max<std::size_t>(way.room, least));
     drop(m, Drop::too_big);
     return false;
 }
@@ -118,13 +133,18 @@ bool Path::fits_tunnel(rte_mbuf* m, const OutboundSa& sa) {
 void Path::seal_esp() {
     if (protect_.count == 0) return;
     crypto_list_.clear();
-    for (rte_mbuf* m : protect_) notes(m).out->key.prefetch();
     for (rte_mbuf* m : protect_) {
         if (prepare_seal(m, ops_[crypto_list_.count])) crypto_list_.add(m);
     }
     protect_.clear();
     crypto_->seal_burst({ops_.data(), crypto_list_.count});
-    for (rte_mbuf* m : crypto_list_) finish_seal(m);
+    std::uint64_t bytes = 0;
+    for (rte_mbuf* m : crypto_list_) {
+        bytes += notes(m).inner_size;
+        finish_seal(m);
+    }
+    counters_.esp_out_packets.add(crypto_list_.count);
+    counters_.esp_out_bytes.add(bytes);
 }
 
 // 1. Room. 2. Sequence number and IV, each once (RFC 4303 3.3.3, RFC 4106 3.1). 3. Trailer. 4. ESP header, IV, outer
@@ -134,37 +154,19 @@ bool Path::prepare_seal(rte_mbuf* m, CryptoOp& op) {
     OutboundSa& sa = *n.out;
     const std::size_t inner = m->pkt_len;
     const std::size_t tail = sa.layout.pad_length(inner) + esp::kTrailerSize;
-    const std::size_t front = sa.outer.size + sa.layout.text_offset();
-    if (tailroom(m) < tail + sa.layout.icv_size || m->data_off < front + kEthernetSize) {
+    const std::size_t esp_front = sa.layout.text_offset();
+    if (tailroom(m) < esp::kShortTrailer + sa.layout.icv_size || m->data_off < kOuterRoom + esp_front) {
         drop(m, Drop::no_room);
         return false;
     }
-    const auto seq = sa.sequence.take();
-    if (!seq) {
-        if (sa.sequence.exhausted()) raise_hard(sa);
-        drop(m, Drop::seq_overflow);
-        return false;
-    }
-    n.seq = seq->value;
+    if (!take_numbers(m, sa, data(m) - esp_front + esp::kHeaderSize)) return false;
     n.inner_size = static_cast<std::uint32_t>(inner);
-    push(m, static_cast<unsigned>(front));
-    set_length(m, front + inner + tail + sa.layout.icv_size);
+    push(m, static_cast<unsigned>(sa.outer.size + esp_front));
+    set_length(m, sa.outer.size + esp_front + inner + tail + sa.layout.icv_size);
     Byte* const esp = data(m) + sa.outer.size;
-    if (sa.random_iv) {
-        crypto_->unpredictable_iv(esp + esp::kHeaderSize);
-    } else if (sa.layout.iv_size != 0) {
-        const auto counter = sa.ivs.take();
-        if (!counter) {
-            raise_hard(sa);
-            drop(m, Drop::iv_exhausted);
-            return false;
-        }
-        const Be64 iv = esp::iv_of(sa.iv_prefix, *counter);
-        std::memcpy(esp + esp::kHeaderSize, &iv, sizeof(iv));
-    }
     const net::EspHeader esp_header{Be32::of(sa.spi.value), Be32::of(static_cast<std::uint32_t>(n.seq))};
     std::memcpy(esp, &esp_header, sizeof(esp_header));
-    esp::write_trailer({data(m) + front + inner, tail}, n.ip.is_v4() ? net::kProtocolIpv4 : net::kProtocolIpv6);
+    esp::write_short_trailer(esp + esp_front + inner, tail, n.ip.is_v4() ? net::kProtocolIpv4 : net::kProtocolIpv6);
     write_outer(m, sa);
     op.key = &sa.key;
     op.esp = esp;
@@ -174,60 +176,77 @@ bool Path::prepare_seal(rte_mbuf* m, CryptoOp& op) {
     return true;
 }
 
+// False: there is none left, and the packet has been dropped.
+bool Path::take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place) {
+    const auto seq = sa.sequence.take();
+    if (!seq) {
+        if (sa.sequence.exhausted()) raise_hard(sa);
+        drop(m, Drop::seq_overflow);
+        return false;
+    }
+    notes(m).seq = seq->value;
+    if (sa.random_iv) {
+        crypto_->unpredictable_iv(iv_place);
+    } else if (sa.layout.iv_size != 0) {
+        const auto counter = sa.ivs.take();
+        if (!counter) {
+            raise_hard(sa);
+            drop(m, Drop::iv_exhausted);
+            return false;
+        }
+        const Be64 iv = esp::iv_of(sa.iv_prefix, *counter);
+        std::memcpy(iv_place, &iv, sizeof(iv));
+    }
+    return true;
+}
+
 // The template with what differs from packet to packet (RFC 4301 5.1.2, RFC 6040 4.1, RFC 6864 4.1).
 void Path::write_outer(rte_mbuf* m, const OutboundSa& sa) const {
     const PacketNotes& n = notes(m);
-    Byte* const at = data(m);
-    std::memcpy(at, sa.outer.bytes, sa.outer.size);
+    const OuterTemplate& outer = sa.outer;
+    std::memcpy(data(m) + outer.size - OuterTemplate::kMaxSize, outer.bytes, OuterTemplate::kMaxSize);
     const net::TunnelRules rules{.dscp_out = sa.dscp == ipsec::CopyDscp::both || sa.dscp == ipsec::CopyDscp::out,
                                  .ecn_out = sa.copy_ecn};
     const std::uint8_t tos = net::outer_tos(n.ip.tos, rules);
-    if (sa.outer.shape.family == net::Family::v4) {
-        auto* const ip = header<net::Ipv4Header>(m);
-        ip->tos = tos;
-        ip->total_length = Be16::of(static_cast<std::uint16_t>(m->pkt_len));
-        ip->id = Be16::of(static_cast<std::uint16_t>(n.seq + sa.spi.value));
+    if (outer.shape.family == net::Family::v4) {
         // Inner IPv6 is never cut by a router, but an outer IPv4 header that may be cut carries it where the path
         // is narrower than 1280 bytes.
-        ip->fragment = Be16::of(outer_df(sa, n.ip.dont_fragment && m->pkt_len <= tables_.ports[n.hop->port.value].mtu)
-                                    ? net::Ipv4Header::kDontFragment
-                                    : std::uint16_t{0});
-        net::ChecksumSum sum{sa.outer.ipv4_sum};
-        sum.add(Be16::of(tos));
-        sum.add(ip->total_length);
-        sum.add(ip->id);
-        sum.add(ip->fragment);
-        ip->checksum = sum.finish();
+        const bool df = outer_df(sa, n.ip.dont_fragment && m->pkt_len <= sa.way.mtu);
+        net::write_ipv4_variable(data(m), outer.ipv4_sum,
+                                 {.total_size = m->pkt_len,
+                                  .tos = tos,
+                                  .dont_fragment = df,
+                                  .id = static_cast<std::uint16_t>(n.seq + sa.spi.value)});
     } else {
         auto* const ip = header<net::Ipv6Header>(m);
         ip->version_class_flow = net::Ipv6Header::make_first_word(tos, sa.spi.value);
         ip->payload_length = Be16::of(static_cast<std::uint16_t>(m->pkt_len - sizeof(net::Ipv6Header)));
     }
-    if (!sa.outer.shape.udp) return;
-    const std::size_t ip_size = sa.outer.shape.ip_size();
+    if (!outer.shape.udp) return;
+    const std::size_t ip_size = outer.shape.ip_size();
     header<net::UdpHeader>(m, ip_size)->length = Be16::of(static_cast<std::uint16_t>(m->pkt_len - ip_size));
 }
 
 // UDP over IPv6 has a checksum, over the sealed bytes (RFC 8200 8.1; TRAPS 26); over IPv4 it is zero (RFC 3948 2.1).
+void Path::write_udp_checksum(rte_mbuf* m) {
+    const auto* ip = header<net::Ipv6Header>(m);
+    const MutBytes segment = bytes_of(m).subspan(sizeof(net::Ipv6Header));
+    header<net::UdpHeader>(m, sizeof(net::Ipv6Header))->checksum =
+        net::udp_checksum({.source = ip->source,
+                           .destination = ip->destination,
+                           .protocol = net::kProtocolUdp,
+                           .length = static_cast<std::uint32_t>(segment.size())},
+                          segment);
+}
+
 void Path::finish_seal(rte_mbuf* m) {
     PacketNotes& n = notes(m);
     OutboundSa& sa = *n.out;
-    if (sa.outer.shape.udp && sa.outer.shape.family == net::Family::v6) {
-        const auto* ip = header<net::Ipv6Header>(m);
-        const MutBytes segment = bytes_of(m).subspan(sizeof(net::Ipv6Header));
-        header<net::UdpHeader>(m, sizeof(net::Ipv6Header))->checksum =
-            net::udp_checksum({.source = ip->source,
-                               .destination = ip->destination,
-                               .protocol = net::kProtocolUdp,
-                               .length = static_cast<std::uint32_t>(segment.size())},
-                              segment);
-    }
+    if (sa.outer.shape.udp && sa.outer.shape.family == net::Family::v6) write_udp_checksum(m);
     account(sa, n.seq, n.inner_size);
     if (sa.sequence.rekey_due() || (!sa.random_iv && sa.layout.iv_size != 0 && sa.ivs.left() <= esp::kIvSoftLimit)) {
         raise_soft(sa);
     }
-    counters_.esp_out_packets.add(1);
-    counters_.esp_out_bytes.add(n.inner_size);
     n.sealed = true;
     transmit(m);
 }

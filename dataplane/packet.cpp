@@ -5,7 +5,7 @@ namespace sluice::dataplane {
 
 net::PacketFault read_ip(rte_mbuf* m) {
     PacketNotes& n = notes(m);
-    n.ip = net::parse_packet(bytes_of(m), m->pkt_len);
+    net::parse_packet(n.ip, bytes_of(m), m->pkt_len);
     if (!n.ip.ok()) return n.ip.fault;
     if (m->nb_segs == 1) {
         set_length(m, n.ip.total_size);

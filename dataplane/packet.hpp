@@ -57,6 +57,8 @@ Header* header(rte_mbuf* m, std::size_t offset = 0) {
 inline MutBytes bytes_of(rte_mbuf* m) { return {data(m), m->data_len}; }
 
 inline constexpr std::uint16_t kEthernetSize = sizeof(net::EthernetHeader);
+// Headroom that every sealed packet needs in front of its ESP header, whatever its outer headers.
+inline constexpr std::uint16_t kOuterRoom = OuterTemplate::kMaxSize + kEthernetSize;
 
 // Moves the front of a single-segment packet. The caller has checked that there is room or data.
 inline void pull(rte_mbuf* m, unsigned n) {

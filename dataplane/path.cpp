@@ -39,6 +39,9 @@ Path::Path(const Resources& r)
       reassembly_(kReassemblyPatience * hz_),
       fragment_id_(std::uint32_t{r.worker.value} << 28) {
     resync_copy_.reserve(UINT16_MAX);
+    for (std::uint16_t p = 0; p < r.tables.ports.size(); ++p) {
+        has_queue_.push_back(r.tables.queue_of(PortId{p}, worker_) >= 0 ? 1 : 0);
+    }
 }
 
 Path::~Path() {
@@ -77,6 +80,7 @@ void Path::receive_handed_over(std::span<rte_mbuf*> packets) {
                 esp_.add(m);
                 break;
             case Entry::clear:
+                notes(m).hop = nullptr;
                 clear_.add(m);
                 break;
             case Entry::fragment:
@@ -94,7 +98,10 @@ void Path::receive_handed_over(std::span<rte_mbuf*> packets) {
 }
 
 void Path::run_deferred() {
-    for (rte_mbuf* m : deferred_) clear_.add(m);
+    for (rte_mbuf* m : deferred_) {
+        notes(m).hop = nullptr;
+        clear_.add(m);
+    }
     deferred_.clear();
     run_stages();
     for (rte_mbuf* m : spi_hold_.take_expired(now_)) drop(m, Drop::hold_expired);

@@ -116,10 +116,13 @@ class Path {
     void apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict);
     bool may_leave_clear(rte_mbuf* m, const OutboundVerdict& verdict);
     void protect(rte_mbuf* m, const OutboundVerdict& verdict);
-    bool fits_tunnel(rte_mbuf* m, const OutboundSa& sa);
+    const SaWay& way_of(OutboundSa& sa) const;
+    bool fits_tunnel(rte_mbuf* m, OutboundSa& sa);
     void seal_esp();
     bool prepare_seal(rte_mbuf* m, CryptoOp& op);
+    bool take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place);
     void write_outer(rte_mbuf* m, const OutboundSa& sa) const;
+    static void write_udp_checksum(rte_mbuf* m);
     void finish_seal(rte_mbuf* m);
 
     // forward.cpp
@@ -159,6 +162,7 @@ class Path {
     Tables& tables_;
     rte_mempool& pool_;
     std::vector<WorkerRings*> rings_;
+    std::vector<std::uint8_t> has_queue_;  // by port: whether this worker may send through it
     Output* output_ = nullptr;
     std::uint64_t now_ = 0;
     const std::uint64_t hz_;  // TSC cycles a second
@@ -168,12 +172,15 @@ class Path {
     rte_mbuf* resync_packet_ = nullptr;  // of this burst, kept in resync_copy_ as it came
     std::vector<Byte> resync_copy_;
 
+    Flow last_admitted_;  // of this burst: an inbound policy check has let it pass; none at first
+
     // Between stages.
-    PacketList esp_;       // to be opened; data at the outer IP header
-    PacketList clear_;     // to meet the outbound SPD; data at the IP header
-    PacketList protect_;   // to be sealed
-    PacketList forward_;   // bypass: to be routed
-    PacketList deferred_;  // made by this worker, for the next loop
+    PacketList esp_;                                     // to be opened; data at the outer IP header
+    PacketList clear_;                                   // to meet the outbound SPD; data at the IP header
+    PacketList protect_;                                 // to be sealed
+    PacketList forward_;                                 // bypass: to be routed
+    PacketList deferred_;                                // made by this worker, for the next loop
+    std::array<OutboundVerdict, kMaxBurst> verdicts_{};  // one for each of clear_
     PacketList crypto_list_;
     std::array<CryptoOp, kMaxBurst> ops_{};  // one for each of crypto_list_
 

@@ -15,27 +15,27 @@ namespace {
 
 constexpr std::uint8_t kOuterHopLimit = 64;
 
-void write_v4(OuterTemplate& t) {
+void write_v4(OuterTemplate& t, const net::Endpoint& local, const net::Endpoint& remote) {
     net::Ipv4Header ip{};
     ip.version_ihl = 0x45;
     ip.ttl = kOuterHopLimit;
     ip.protocol = t.shape.udp ? net::kProtocolUdp : net::kProtocolEsp;
-    std::memcpy(ip.source.data(), t.local.address.bytes().data(), 4);
-    std::memcpy(ip.destination.data(), t.remote.address.bytes().data(), 4);
-    std::memcpy(t.bytes, &ip, sizeof(ip));
+    std::memcpy(ip.source.data(), local.address.bytes().data(), 4);
+    std::memcpy(ip.destination.data(), remote.address.bytes().data(), 4);
+    std::memcpy(t.begin(), &ip, sizeof(ip));
     net::ChecksumSum sum;
-    sum.add(Bytes{t.bytes, sizeof(ip)});
+    sum.add(Bytes{t.begin(), sizeof(ip)});
     t.ipv4_sum = sum.folded();
 }
 
-void write_v6(OuterTemplate& t) {
+void write_v6(OuterTemplate& t, const net::Endpoint& local, const net::Endpoint& remote) {
     net::Ipv6Header ip{};
     ip.version_class_flow = net::Ipv6Header::make_first_word(0, 0);
     ip.hop_limit = kOuterHopLimit;
     ip.next_header = t.shape.udp ? net::kProtocolUdp : net::kProtocolEsp;
-    std::memcpy(ip.source.data(), t.local.address.bytes().data(), 16);
-    std::memcpy(ip.destination.data(), t.remote.address.bytes().data(), 16);
-    std::memcpy(t.bytes, &ip, sizeof(ip));
+    std::memcpy(ip.source.data(), local.address.bytes().data(), 16);
+    std::memcpy(ip.destination.data(), remote.address.bytes().data(), 16);
+    std::memcpy(t.begin(), &ip, sizeof(ip));
 }
 
 std::uint64_t next_limit(std::uint64_t soft, std::uint64_t hard) {
@@ -113,14 +113,12 @@ OuterTemplate OuterTemplate::of(const net::Endpoint& local, const net::Endpoint&
     OuterTemplate t;
     t.shape = {.family = local.address.family(), .udp = encap};
     t.size = static_cast<std::uint8_t>(t.shape.size());
-    t.local = local;
-    t.remote = remote;
-    t.shape.family == net::Family::v4 ? write_v4(t) : write_v6(t);
+    t.shape.family == net::Family::v4 ? write_v4(t, local, remote) : write_v6(t, local, remote);
     if (encap) {
         net::UdpHeader udp{};
         udp.source_port = Be16::of(local.port);
         udp.destination_port = Be16::of(remote.port);
-        std::memcpy(t.bytes + t.shape.ip_size(), &udp, sizeof(udp));
+        std::memcpy(t.begin() + t.shape.ip_size(), &udp, sizeof(udp));
     }
     return t;
 }

@@ -18,25 +18,38 @@
 
 namespace sluice::dataplane {
 
+struct NextHop;
+
 // SAs as a worker reads them. Control makes them, publishes them (SpiTable, SpdIndex) and retires them; one worker, the
 // owner, carries their traffic. Other workers read `owner` and the selectors and hand packets over, so that sequence
 // numbers, IVs and replay windows have one writer (TRAPS 44).
 //
 // Cache lines: line 0 is read only and is what a packet needs first; then the header template; what the owner writes
-// has a line of its own; the expanded key comes last.
+// has lines of its own; the expanded key comes behind them, and last what few packets ask for.
 
 // The outer headers of an SA: IPv4 or IPv6, and UDP where encapsulated. Changed by the owner alone, between two bursts,
-// when control sends it a new one (update_endpoints).
-struct OuterTemplate {
+// when control sends it a new one (update_endpoints). One cache line.
+struct alignas(64) OuterTemplate {
     static constexpr std::size_t kMaxSize = 48;
+    // The headers end where the array ends, so that one copy of fixed size, ending at the ESP header, writes them
+    // whatever their size is; what it writes in front of them is headroom.
     Byte bytes[kMaxSize] = {};
     esp::OuterShape shape;
     std::uint8_t size = 0;
     std::uint16_t ipv4_sum = 0;  // IPv4: ones' complement sum of the template's header words
-    net::Endpoint remote;        // what an inbound packet's source is compared with
-    net::Endpoint local;
 
     static OuterTemplate of(const net::Endpoint& local, const net::Endpoint& remote, bool encap);
+    const Byte* begin() const { return bytes + kMaxSize - size; }
+    Byte* begin() { return bytes + kMaxSize - size; }
+};
+static_assert(sizeof(OuterTemplate) == 64);
+
+// Where an SA's outer packets go, found once for each FIB. Owner writes. The zero value is none.
+struct SaWay {
+    std::uint64_t generation = 0;  // of the FIB that it was found in
+    const NextHop* hop = nullptr;  // of that FIB
+    std::uint32_t room = 0;        // bytes of the largest inner packet that leaves in one outer packet
+    std::uint16_t mtu = 0;         // of the port
 };
 
 // How far one half of an SA has come. Owner writes, control reads.
@@ -71,28 +84,32 @@ struct alignas(64) OutboundSa {
     ipsec::CopyDf df = ipsec::CopyDf::copy;
     ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
     std::uint64_t iv_prefix = 0;
-    ipsec::Lifetime lifetime;
 
-    alignas(64) OuterTemplate outer;
+    OuterTemplate outer;
 
     // Owner writes.
     alignas(64) esp::OutboundSequence sequence;
     esp::IvRange ivs;
-    SaUsage usage;
+    SaWay way;
+    alignas(64) SaUsage usage;
     SaLimits limits;
 
     CryptoKey key;
+
+    ipsec::Lifetime lifetime;
 
     explicit OutboundSa(bool extended) : esn(extended), sequence(extended) {}
     void prefetch() const {
         __builtin_prefetch(this);
         __builtin_prefetch(&outer);
         __builtin_prefetch(&sequence, 1);
+        __builtin_prefetch(&usage, 1);
     }
 };
+static_assert(offsetof(OutboundSa, key) == 4 * 64 && sizeof(SaWay) + sizeof(esp::OutboundSequence) <= 64);
 
 struct alignas(64) InboundSa {
-    // Line 0, read only but for encap.
+    // Line 0: what a packet needs first. Read only but for encap.
     Spi spi;
     ChildSaId child;
     WorkerId owner;
@@ -102,28 +119,32 @@ struct alignas(64) InboundSa {
     bool encap = false;  // the owner changes it with remote, as OuterTemplate
     bool copy_ecn = true;
     ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
-    CompiledSelectors selectors;
-    ipsec::Lifetime lifetime;
-
     // Owner writes.
-    alignas(64) esp::ReplayWindow window;
     esp::EsnResync resync;
     std::uint32_t resync_attempt = 0;  // the next failure is tried again this many high halves further (RFC 4303 A3)
-    SaUsage usage;
+    esp::ReplayWindow window;
+
+    alignas(64) SaUsage usage;
     SaLimits limits;
-    net::Endpoint remote;               // what the SA has
-    net::Endpoint reported;             // the last change that was reported
-    std::uint64_t reported_cycles = 0;  // and when, in TSC cycles; 0: never
+
+    alignas(64) CompiledSelectors selectors;  // read only
 
     CryptoKey key;
+
+    // Of few packets.
+    ipsec::Lifetime lifetime;           // read only
+    net::Endpoint remote;               // what the SA has; the owner changes it
+    net::Endpoint reported;             // the last change that was reported
+    std::uint64_t reported_cycles = 0;  // and when, in TSC cycles; 0: never
 
     InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended)
         : esn(extended),
           window({words.get(), esp::ReplayWindow::words_needed(size)}, size, extended),
           bitmap(std::move(words)) {}
     void prefetch() const {
-        __builtin_prefetch(this);
-        __builtin_prefetch(&window, 1);
+        __builtin_prefetch(this, 1);
+        __builtin_prefetch(&usage, 1);
+        __builtin_prefetch(&selectors);
     }
 
   private:

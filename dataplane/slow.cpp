@@ -147,11 +147,13 @@ void Path::update_endpoints(const Command& c) {
     InboundSa* const in = tables_.sad.find(c.spi);
     if (in != nullptr && in->child == c.child && in->owner == worker_) {
         in->encap = c.outer.shape.udp;
-        in->remote = c.outer.remote;
+        in->remote = c.remote;
         in->reported = {};
     }
     OutboundSa* const out = tables_.outbound.find(Tables::child_key(c.child));
-    if (out != nullptr && out->child == c.child && out->owner == worker_) out->outer = c.outer;
+    if (out == nullptr || out->child != c.child || out->owner != worker_) return;
+    out->outer = c.outer;
+    out->way = {};
 }
 
 // An SPI has got its keys, or never will: what waited is ESP for it like any other.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <cassert>
 #include <cstdint>
 #include <cstring>
@@ -29,6 +30,22 @@ inline constexpr auto kPadding = [] {
     for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<Byte>(i + 1);
     return bytes;
 }();
+
+// Up to eight bytes of padding, which is most of it, are compared as one number: the last eight in front of the pad
+// length, without what is payload.
+inline bool padding_ok(Bytes text, std::size_t payload_size, std::size_t pad_length) {
+    if (pad_length == 0) return true;
+    if (pad_length > 8 || payload_size + pad_length < 8) {
+        return std::memcmp(text.data() + payload_size, kPadding.data(), pad_length) == 0;
+    }
+    std::uint64_t found;
+    std::uint64_t expected;
+    std::memcpy(&found, text.data() + payload_size + pad_length - 8, 8);
+    std::memcpy(&expected, kPadding.data(), 8);
+    static_assert(std::endian::native == std::endian::little);
+    const unsigned payload_bits = static_cast<unsigned>(8 - pad_length) * 8;
+    return found >> payload_bits == expected << payload_bits >> payload_bits;
+}
 }  // namespace detail
 
 // Writes padding, pad length and next header over the whole of tail, whose size is pad length + 2.
@@ -38,6 +55,17 @@ inline void write_trailer(MutBytes tail, std::uint8_t next_header) {
     std::memcpy(tail.data(), detail::kPadding.data(), pad_length);
     tail[pad_length] = static_cast<Byte>(pad_length);
     tail[pad_length + 1] = next_header;
+}
+
+// The same where padding only fills a block (Layout::pad_length(), 15 bytes at most): stores of fixed size, so
+// kShortTrailer bytes at `at` must be writable, whatever size is; what lies behind the trailer is left undefined.
+inline constexpr std::size_t kShortTrailer = 15 + kTrailerSize;
+inline void write_short_trailer(Byte* at, std::size_t size, std::uint8_t next_header) {
+    assert(size >= kTrailerSize && size <= kShortTrailer);
+    const std::size_t pad_length = size - kTrailerSize;
+    std::memcpy(at, detail::kPadding.data(), 16);
+    at[pad_length] = static_cast<Byte>(pad_length);
+    at[pad_length + 1] = next_header;
 }
 
 struct Trailer {
@@ -52,9 +80,7 @@ inline Trailer read_trailer(Bytes text) {
     const std::size_t pad_length = text[text.size() - 2];
     if (pad_length + kTrailerSize > text.size()) return {.fault = Fault::pad_length};
     const std::size_t payload_size = text.size() - kTrailerSize - pad_length;
-    if (std::memcmp(text.data() + payload_size, detail::kPadding.data(), pad_length) != 0) {
-        return {.fault = Fault::padding};
-    }
+    if (!detail::padding_ok(text, payload_size, pad_length)) return {.fault = Fault::padding};
     const std::uint8_t next_header = text.back();
     const Fault fault = next_header == net::kProtocolNone ? Fault::dummy : Fault::none;
     return {.fault = fault, .next_header = next_header, .payload_size = payload_size};

@@ -87,7 +87,9 @@ inline PacketFault parse_v4(Packet& p, Bytes bytes, std::size_t length) {
     if (header_size > bytes.size()) return header_size > length ? PacketFault::header_length : PacketFault::truncated;
     p.total_size = ip.total_length.host();
     if (p.total_size < header_size || p.total_size > length) return PacketFault::total_length;
-    if (!ipv4_checksum_ok(bytes.first(header_size))) return PacketFault::checksum;
+    const bool sum_ok = header_size == sizeof(Ipv4Header) ? plain_ipv4_checksum_ok(bytes.data())
+                                                          : ipv4_checksum_ok(bytes.first(header_size));
+    if (!sum_ok) return PacketFault::checksum;
     p.family = Family::v4;
     p.protocol = ip.protocol;
     p.tos = ip.tos;
@@ -142,10 +144,11 @@ inline PacketFault parse_v6(Packet& p, Bytes bytes, std::size_t length) {
 
 }  // namespace detail
 
-// Reads the headers of an IP packet. bytes is its contiguous beginning and length what came in all (more than bytes in
-// a packet of several segments). No allocation, no exception; untrusted input costs a fault and nothing else.
-inline Packet parse_packet(Bytes bytes, std::size_t length) {
-    Packet p;
+// Reads the headers of an IP packet into p, whose old content does not matter. bytes is its contiguous beginning and
+// length what came in all (more than bytes in a packet of several segments). No allocation, no exception; untrusted
+// input costs a fault and nothing else.
+inline void parse_packet(Packet& p, Bytes bytes, std::size_t length) {
+    p = Packet{};
     const unsigned version = bytes.empty() ? 0 : bytes[0] >> 4;
     if (bytes.empty()) {
         p.fault = PacketFault::truncated;
@@ -156,9 +159,13 @@ inline Packet parse_packet(Bytes bytes, std::size_t length) {
     } else {
         p.fault = PacketFault::version;
     }
-    if (!p.ok()) return p;
+    if (!p.ok()) return;
     p.fault = detail::fragment_fault(p);
     if (p.ok()) detail::read_ports(p, bytes);
+}
+inline Packet parse_packet(Bytes bytes, std::size_t length) {
+    Packet p;
+    parse_packet(p, bytes, length);
     return p;
 }
 inline Packet parse_packet(Bytes bytes) { return parse_packet(bytes, bytes.size()); }

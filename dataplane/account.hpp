@@ -17,20 +17,20 @@ inline void Path::account(Sa& sa, std::uint64_t highest, std::size_t bytes) {
 }
 
 template <class Sa>
-void Path::raise_soft(Sa& sa) {
+[[gnu::noinline]] void Path::raise_soft(Sa& sa) {
     if (!sa.limits.soft_raised) sa.limits.soft_raised = raise({.kind = EventKind::soft_expire, .child = sa.child});
 }
 
 // Nothing is carried any more: fail closed until control has replaced or removed the SA (TRAPS 35, 37). An event that
 // found its ring full is tried again by the next packet.
 template <class Sa>
-void Path::raise_hard(Sa& sa) {
+[[gnu::noinline]] void Path::raise_hard(Sa& sa) {
     sa.limits.hard_reached = true;
     if (!sa.limits.hard_raised) sa.limits.hard_raised = raise({.kind = EventKind::hard_expire, .child = sa.child});
 }
 
 template <class Sa>
-void Path::reached_limit(Sa& sa) {
+[[gnu::noinline]] void Path::reached_limit(Sa& sa) {
     const ipsec::Lifetime& l = sa.lifetime;
     const std::uint64_t packets = sa.usage.packets.get();
     const std::uint64_t bytes = sa.usage.bytes.get();

@@ -41,6 +41,29 @@ std::size_t tagged_ip_offset(rte_mbuf* m) {
     return at != kEthernetSize && is_ip(type) ? at : 0;
 }
 
+// A frame to this MAC with IPv4 in it, in one piece: what nearly every frame is.
+bool is_plain_frame(rte_mbuf* m, std::uint64_t mac) {
+    if (m->nb_segs != 1 || m->data_len < kEthernetSize) return false;
+    std::uint64_t destination;
+    std::memcpy(&destination, data(m), sizeof(destination));
+    return destination << 16 == mac << 16 && header<net::EthernetHeader>(m)->type == Be16::of(net::kEtherIpv4);
+}
+
+// What a burst needs first comes into the cache while the packets before it are looked at: a packet's headers, a short
+// one's whole text, the line in front, which outer headers will be written to, and its notes.
+void prefetch_frames(std::span<rte_mbuf*> frames) {
+    for (rte_mbuf* m : frames) rte_prefetch0(m);
+    for (rte_mbuf* m : frames) {
+        const Byte* const first = data(m);
+        rte_prefetch0(first);
+        rte_prefetch0(first + RTE_CACHE_LINE_SIZE);
+        rte_prefetch0(first + 2 * RTE_CACHE_LINE_SIZE);
+        __builtin_prefetch(first - RTE_CACHE_LINE_SIZE, 1);
+        __builtin_prefetch(&notes(m), 1);
+        __builtin_prefetch(&notes(m).ip, 1);
+    }
+}
+
 }  // namespace
 
 // Chained segments are made one, so that every later stage sees plain bytes (TRAPS 45).
@@ -50,7 +73,7 @@ bool Path::linear(rte_mbuf* m) {
     return false;
 }
 
-bool Path::parse(rte_mbuf* m) {
+[[gnu::always_inline]] inline bool Path::parse(rte_mbuf* m) {
     const net::PacketFault fault = read_ip(m);
     if (fault == net::PacketFault::none) return true;
     drop(m, fault == net::PacketFault::checksum ? Drop::ip_checksum : Drop::malformed);
@@ -63,36 +86,50 @@ const NextHop& Path::route(rte_mbuf* m) const {
     return fib.find_v6(header<net::Ipv6Header>(m)->destination.data());
 }
 
+// Of packets whose headers have just been read.
+void Path::route_all(PacketList& packets) const {
+    const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
+    for (rte_mbuf* m : packets) {
+        PacketNotes& n = notes(m);
+        n.hop = n.ip.is_v4() ? &fib.find_v4(header<net::Ipv4Header>(m)->destination.data())
+                             : &fib.find_v6(header<net::Ipv6Header>(m)->destination.data());
+    }
+}
+
 // Ours: the port at our end, so that nobody gets past a policy by choosing a source port.
 bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
     return f.protocol == net::kProtocolUdp && f.ports_known &&
            (our_port == tables_.config.ike_port || our_port == tables_.config.nat_port);
 }
 
-// What every packet of the burst needs first comes into the cache while the packets before it are looked at: its header
-// bytes, the line in front of them, which outer headers will be written to, and its notes.
-void Path::classify_port(PortId port, std::span<rte_mbuf*> frames) {
-    for (rte_mbuf* m : frames) rte_prefetch0(m);
-    for (rte_mbuf* m : frames) {
-        rte_prefetch0(data(m));
-        __builtin_prefetch(data(m) - RTE_CACHE_LINE_SIZE, 1);
-        __builtin_prefetch(&notes(m), 1);
-        __builtin_prefetch(&notes(m).ip, 1);
-    }
+// In walks over the whole burst, each of which waits for memory of many packets at once: headers, routes, and what
+// follows from both.
+[[gnu::flatten]] void Path::classify_port(PortId port, std::span<rte_mbuf*> frames) {
+    prefetch_frames(frames);
+    const std::uint64_t own = exits_[port.value].mac;
     std::uint64_t bytes = 0;
-    last_admitted_ = Flow{};
     for (rte_mbuf* m : frames) {
         bytes += m->pkt_len;
         PacketNotes& n = notes(m);
         n.origin = Origin::port;
         n.port = port;
-        if (linear(m)) classify_frame(m);
+        if (is_plain_frame(m, own)) {
+            if (read_frame(m, net::kEtherIpv4)) received_.add(m);
+        } else if (linear(m)) {
+            classify_frame(m);
+        }
     }
     counters_.rx_bytes.add(bytes);
     counters_.rx_packets.add(frames.size());
+    route_all(received_);
+    last_admitted_ = Flow{};
+    for (rte_mbuf* m : received_) {
+        notes(m).hop->kind == HopKind::local ? classify_local(m) : admit_clear_to_forward(m);
+    }
+    received_.clear();
 }
 
-void Path::classify_frame(rte_mbuf* m) {
+[[gnu::noinline]] void Path::classify_frame(rte_mbuf* m) {
     if (m->data_len < kEthernetSize) return drop(m, Drop::malformed);
     PacketNotes& n = notes(m);
     const auto* eth = header<net::EthernetHeader>(m);
@@ -100,13 +137,22 @@ void Path::classify_frame(rte_mbuf* m) {
     if (!group && eth->destination != tables_.ports[n.port.value].mac.bytes) return drop(m, Drop::foreign_mac);
     const std::uint16_t type = eth->type.host();
     if (!is_ip(type)) return classify_other(m);
-    pull(m, kEthernetSize);
-    if (!parse(m)) return;
-    if ((type == net::kEtherIpv4) != n.ip.is_v4()) return drop(m, Drop::malformed);
-    if (tables_.ports[n.port.value].unfinished_checksums) finish_checksum(m);
+    if (!read_frame(m, type)) return;
     if (group) return is_link_group(n.flow) ? deliver_unchanged_to_host(m) : admit_clear_to_host(m);
-    n.hop = &route(m);
-    n.hop->kind == HopKind::local ? classify_local(m) : admit_clear_to_forward(m);
+    received_.add(m);
+}
+
+// The IP packet of a frame. False: it is none, and has been dropped.
+[[gnu::always_inline]] inline bool Path::read_frame(rte_mbuf* m, std::uint16_t ether_type) {
+    pull(m, kEthernetSize);
+    if (!parse(m)) return false;
+    PacketNotes& n = notes(m);
+    if ((ether_type == net::kEtherIpv4) != n.ip.is_v4()) {
+        drop(m, Drop::malformed);
+        return false;
+    }
+    if (tables_.ports[n.port.value].unfinished_checksums) finish_checksum(m);
+    return true;
 }
 
 // ARP and the like are the kernel's. So are VLANs, but a tag takes nobody past the inbound policy check (TRAPS 43).
@@ -124,7 +170,7 @@ void Path::classify_other(rte_mbuf* m) {
 
 // A neighbour on the same machine leaves TCP and UDP checksums to a NIC that never comes. They have to be whole before
 // the packet is sealed or leaves by another port.
-void Path::finish_checksum(rte_mbuf* m) const {
+[[gnu::noinline]] void Path::finish_checksum(rte_mbuf* m) const {
     const net::Packet& ip = notes(m).ip;
     if (ip.is_fragment() || (ip.protocol != net::kProtocolTcp && ip.protocol != net::kProtocolUdp)) return;
     const MutBytes packet = bytes_of(m);
@@ -140,15 +186,20 @@ void Path::classify_local(rte_mbuf* m) {
         return reassemble(m);
     }
     if (esp && m->data_len < n.ip.header_size + esp::kHeaderSize) return drop(m, Drop::esp_malformed);
-    if (esp) return esp_.add(m);
+    if (esp) return take_esp(m, n.ip.header_size);
     if (n.flow.protocol == net::kProtocolUdp && n.flow.destination_port == tables_.config.nat_port) {
         return classify_local_udp(m);
     }
     admit_clear_to_host(m);
 }
 
+void Path::take_esp(rte_mbuf* m, std::size_t offset) {
+    notes(m).esp_offset = static_cast<std::uint16_t>(offset);
+    esp_.add(m);
+}
+
 // RFC 3948 2: ESP, IKE behind four zero bytes, or a keepalive.
-void Path::classify_local_udp(rte_mbuf* m) {
+[[gnu::noinline]] void Path::classify_local_udp(rte_mbuf* m) {
     const net::Packet& ip = notes(m).ip;
     const MutBytes udp = bytes_of(m).subspan(ip.header_size);
     if (udp.size() < sizeof(net::UdpHeader)) return drop(m, Drop::malformed);
@@ -156,7 +207,7 @@ void Path::classify_local_udp(rte_mbuf* m) {
     if (length < sizeof(net::UdpHeader) || length > udp.size()) return drop(m, Drop::malformed);
     switch (esp::classify_udp(udp.subspan(sizeof(net::UdpHeader), length - sizeof(net::UdpHeader)))) {
         case esp::UdpPayload::esp:
-            return esp_.add(m);
+            return take_esp(m, ip.header_size + sizeof(net::UdpHeader));
         case esp::UdpPayload::ike:
             return admit_clear_to_host(m);
         case esp::UdpPayload::keepalive:
@@ -173,7 +224,7 @@ bool Path::admitted_to_host(rte_mbuf* m) {
     return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) || admitted(m, DefaultDiscard::ignored);
 }
 
-bool Path::admitted(rte_mbuf* m, DefaultDiscard by_default) {
+[[gnu::noinline]] bool Path::admitted(rte_mbuf* m, DefaultDiscard by_default) {
     const Flow& flow = notes(m).flow;
     const InboundVerdict verdict = tables_.spd.find_inbound(flow);
     const bool ignored = verdict.by_default && by_default == DefaultDiscard::ignored;
@@ -189,7 +240,7 @@ bool Path::admitted(rte_mbuf* m, DefaultDiscard by_default) {
     return false;
 }
 
-void Path::admit_clear_to_host(rte_mbuf* m) {
+[[gnu::noinline]] void Path::admit_clear_to_host(rte_mbuf* m) {
     if (admitted_to_host(m)) deliver_unchanged_to_host(m);
 }
 
@@ -204,7 +255,7 @@ void Path::admit_clear_to_forward(rte_mbuf* m) {
 }
 
 // Fragments of ESP, or of UDP that may hold it, addressed to us (TRAPS 41). All of them go to one worker.
-void Path::reassemble(rte_mbuf* m) {
+[[gnu::noinline]] void Path::reassemble(rte_mbuf* m) {
     counters_.fragments_received.add(1);
     const PacketNotes kept = notes(m);
     rte_mbuf* const whole = reassembly_.put(m, now_);

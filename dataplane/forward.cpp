@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "dataplane/path.hpp"
+#include "dataplane/send.hpp"
 #include "lib/net/tunnel.hpp"
 
 namespace sluice::dataplane {
@@ -25,42 +26,51 @@ HoldKey next_hop_key(const NextHop& hop, rte_mbuf* m) {
 }  // namespace
 
 // Bypass: one hop as any router does it (RFC 1812 5.2, RFC 8200).
-void Path::forward_clear() {
+[[gnu::flatten]] void Path::forward_clear() {
     for (rte_mbuf* m : forward_) {
         PacketNotes& n = notes(m);
         if (n.hop == nullptr) n.hop = &route(m);
-        if (n.hop->kind == HopKind::local) {
-            deliver_inner_to_host(m, n.hop->port);
+        const NextHop& hop = *n.hop;
+        const bool leaves = hop.kind == HopKind::gateway || hop.kind == HopKind::on_link;
+        if (!leaves || n.ip.ttl <= 1 || n.origin == Origin::self || m->pkt_len > exits_[hop.port.value].mtu) {
+            forward_rarely(m);
             continue;
         }
-        if (n.hop->kind == HopKind::none || n.hop->kind == HopKind::blackhole) {
-            send_error(m, net::IcmpError::no_route);
-            drop(m, n.hop->kind == HopKind::none ? Drop::no_route : Drop::blackhole);
-            continue;
-        }
-        if (n.origin != Origin::self && n.ip.ttl <= 1) {
-            send_error(m, net::IcmpError::time_exceeded);
-            drop(m, Drop::ttl);
-            continue;
-        }
-        const std::size_t mtu = tables_.ports[n.hop->port.value].mtu;
-        if (m->pkt_len > mtu && n.ip.dont_fragment) {
-            send_error(m, net::IcmpError::packet_too_big, mtu);
-            drop(m, Drop::too_big);
-            continue;
-        }
-        if (n.origin != Origin::self) {
-            n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
-            counters_.forwarded_packets.add(1);
-        }
+        n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
+        counters_.forwarded_packets.add(1);
         n.sealed = false;
-        transmit(m);
+        if (!send_at_once(m, hop, exits_[hop.port.value].mtu, n.flow.destination)) transmit(m);
     }
     forward_.clear();
 }
 
+// What has no way, has come too far, is too large, or was made here.
+[[gnu::noinline]] void Path::forward_rarely(rte_mbuf* m) {
+    PacketNotes& n = notes(m);
+    if (n.hop->kind == HopKind::local) return deliver_inner_to_host(m, n.hop->port);
+    if (n.hop->kind == HopKind::none || n.hop->kind == HopKind::blackhole) {
+        send_error(m, net::IcmpError::no_route);
+        return drop(m, n.hop->kind == HopKind::none ? Drop::no_route : Drop::blackhole);
+    }
+    if (n.origin != Origin::self && n.ip.ttl <= 1) {
+        send_error(m, net::IcmpError::time_exceeded);
+        return drop(m, Drop::ttl);
+    }
+    const std::size_t mtu = tables_.ports[n.hop->port.value].mtu;
+    if (m->pkt_len > mtu && n.ip.dont_fragment) {
+        send_error(m, net::IcmpError::packet_too_big, mtu);
+        return drop(m, Drop::too_big);
+    }
+    if (n.origin != Origin::self) {
+        n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
+        counters_.forwarded_packets.add(1);
+    }
+    n.sealed = false;
+    transmit(m);
+}
+
 // Sends what stands at its IP header by notes.hop, in fragments where the port is too narrow.
-void Path::transmit(rte_mbuf* m) {
+[[gnu::noinline]] void Path::transmit(rte_mbuf* m) {
     const std::size_t mtu = tables_.ports[notes(m).hop->port.value].mtu;
     if (m->pkt_len > mtu) return transmit_fragments(m, mtu);
     resolve_and_send(m);
@@ -82,22 +92,15 @@ void Path::resolve_and_send(rte_mbuf* m) {
     const NextHop& hop = *n.hop;
     const bool v4 = data(m)[0] >> 4 == 4;
     if (m->data_off < kEthernetSize) return drop(m, Drop::no_room);
-    const Adjacency* next = hop.gateway;
-    HoldKey key;
-    if (next == nullptr) {
-        key = next_hop_key(hop, m);
-        next = tables_.neighbours.find(hop.port, key.value, key.family);
-    }
-    push(m, kEthernetSize);
-    auto* const eth = header<net::EthernetHeader>(m);
-    if (next != nullptr && next->load_mac(eth->destination.data())) {
-        eth->source = tables_.ports[hop.port.value].mac.bytes;
-        eth->type = Be16::of(v4 ? net::kEtherIpv4 : net::kEtherIpv6);
+    const HoldKey key = next_hop_key(hop, m);
+    const Adjacency* const next =
+        hop.gateway != nullptr ? hop.gateway : tables_.neighbours.find(hop.port, key.value, key.family);
+    if (const std::uint64_t mac = next != nullptr ? next->use() : 0; mac != 0) {
+        push(m, kEthernetSize);
+        write_ethernet_header(data(m), mac, exits_[hop.port.value].mac, v4 ? net::kEtherIpv4 : net::kEtherIpv6);
         return send_frame(m, hop.port);
     }
     // The kernel is asked to resolve it; a few packets wait (TRAPS 57).
-    pull(m, kEthernetSize);
-    key = next_hop_key(hop, m);
     const Hold::Put put = neighbour_hold_.put(key, m, now_);
     if (put == Hold::Put::full) return drop(m, Drop::neighbour_missing);
     counters_.held.add(1);
@@ -126,7 +129,7 @@ void Path::release_neighbour(const net::IpAddress& address, PortId port) {
 }
 
 void Path::send_frame(rte_mbuf* m, PortId port) {
-    if (!has_queue_[port.value]) {
+    if (!exits_[port.value].own_queue) {
         notes(m).port = port;
         return hand_over(m, tables_.worker_of(port, 0), Entry::transmit);
     }
@@ -167,7 +170,7 @@ void Path::write_ethernet(rte_mbuf* m, PortId port) {
     eth->type = Be16::of(data(m)[kEthernetSize] >> 4 == 4 ? net::kEtherIpv4 : net::kEtherIpv6);
 }
 
-void Path::deliver_inner_to_host(rte_mbuf* m, PortId port) {
+[[gnu::noinline]] void Path::deliver_inner_to_host(rte_mbuf* m, PortId port) {
     if (m->data_off < kEthernetSize) return drop(m, Drop::no_room);
     write_ethernet(m, port);
     deliver_frame_to_host(m, port);

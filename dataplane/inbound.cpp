@@ -11,19 +11,14 @@ namespace sluice::dataplane {
 
 namespace {
 
-std::size_t esp_offset(const PacketNotes& n) {
-    return n.ip.header_size + (n.ip.protocol == net::kProtocolUdp ? sizeof(net::UdpHeader) : 0);
-}
+const net::EspHeader& esp_header(rte_mbuf* m) { return *header<net::EspHeader>(m, notes(m).esp_offset); }
 
 // The whole ESP packet; a UDP length below what IP says cuts it.
 std::size_t esp_size(rte_mbuf* m) {
     const PacketNotes& n = notes(m);
-    const std::size_t rest = m->data_len - n.ip.header_size;
-    if (n.ip.protocol != net::kProtocolUdp) return rest;
+    if (n.ip.protocol != net::kProtocolUdp) return m->data_len - std::size_t{n.esp_offset};
     return header<net::UdpHeader>(m, n.ip.header_size)->length.host() - sizeof(net::UdpHeader);
 }
-
-const net::EspHeader& esp_header(rte_mbuf* m) { return *header<net::EspHeader>(m, esp_offset(notes(m))); }
 
 Drop to_drop(esp::Fault fault) {
     switch (fault) {
@@ -42,7 +37,7 @@ Drop to_drop(esp::Fault fault) {
 }  // namespace
 
 // Before the stages proper, two walks that bring SAs and keys into the cache.
-void Path::open_esp() {
+[[gnu::flatten]] void Path::open_esp() {
     if (esp_.count == 0) return;
     crypto_list_.clear();
     for (rte_mbuf* m : esp_) tables_.sad.prefetch(Spi{esp_header(m).spi.host()});
@@ -54,8 +49,22 @@ void Path::open_esp() {
     for (rte_mbuf* m : esp_) admit_esp(m);
     esp_.clear();
     crypto_->open_burst({ops_.data(), crypto_list_.count});
-    for (unsigned i = 0; i < crypto_list_.count; ++i) accept(crypto_list_.packets[i], ops_[i]);
+    std::uint64_t bytes = 0;
+    for (unsigned i = 0; i < crypto_list_.count; ++i) {
+        rte_mbuf* const m = crypto_list_.packets[i];
+        if (!accept(m, ops_[i])) continue;
+        bytes += m->data_len;
+        opened_.add(m);
+    }
     resync_packet_ = nullptr;
+    counters_.esp_in_packets.add(opened_.count);
+    counters_.esp_in_bytes.add(bytes);
+    route_all(opened_);
+    for (rte_mbuf* m : opened_) {
+        const NextHop& hop = *notes(m).hop;
+        hop.kind == HopKind::local ? deliver_inner_to_host(m, hop.port) : clear_.add(m);
+    }
+    opened_.clear();
 }
 
 // 1. The SA by its SPI, ours, in service here. 2. Sizes. 3. The full sequence number, and whether it can be new.
@@ -99,7 +108,7 @@ void Path::prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t size) {
     sa.key.prefetch();
     CryptoOp& op = ops_[crypto_list_.count];
     op.key = &sa.key;
-    op.esp = data(m) + esp_offset(notes(m));
+    op.esp = data(m) + notes(m).esp_offset;
     op.text_length = static_cast<std::uint32_t>(sa.layout.text_size_of(size));
     op.seq_high = static_cast<std::uint32_t>(notes(m).seq >> 32);
     op.esn = sa.esn;
@@ -107,7 +116,7 @@ void Path::prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t size) {
 }
 
 // The peer may send on an SPI that was offered before the keys are there (TRAPS 53).
-void Path::hold_for_spi(rte_mbuf* m, Spi spi) {
+[[gnu::noinline]] void Path::hold_for_spi(rte_mbuf* m, Spi spi) {
     const Reservation* reserved = tables_.reserved.find(spi);
     if (reserved == nullptr || reserved->spi != spi) return drop(m, Drop::unknown_spi);
     const HoldKey key{.value = spi.value, .family = net::Family::none, .port = {}};
@@ -115,28 +124,26 @@ void Path::hold_for_spi(rte_mbuf* m, Spi spi) {
     counters_.held.add(1);
 }
 
-// 4. The ICV has the last word; only then the window moves, by the number that verified. 5. What was inside.
-void Path::accept(rte_mbuf* m, CryptoOp& op) {
+// 4. The ICV has the last word; only then the window moves, by the number that verified. 5. What was inside. False: the
+// packet has been dropped.
+bool Path::accept(rte_mbuf* m, CryptoOp& op) {
     PacketNotes& n = notes(m);
     InboundSa& sa = *n.in;
-    if (!op.verified && !resynchronised(m, op)) return drop(m, Drop::icv);
+    if (!op.verified && !resynchronised(m, op)) return refuse(m, Drop::icv);
     sa.resync.verified();
     sa.resync_attempt = 0;
-    if (sa.window.accept(Seq{n.seq}) != esp::ReplayVerdict::fresh) return drop(m, Drop::replay);
+    if (sa.window.accept(Seq{n.seq}) != esp::ReplayVerdict::fresh) return refuse(m, Drop::replay);
     if (sa.encap && sa.window.top().value == n.seq) note_endpoint(m, sa);
-    if (!unwrap(m, op)) return;
+    if (!unwrap(m, op)) return false;
     account(sa, sa.window.top().value, m->data_len);
-    counters_.esp_in_packets.add(1);
-    counters_.esp_in_bytes.add(m->data_len);
     n.origin = Origin::tunnel;
-    n.hop = &route(m);
-    n.hop->kind == HopKind::local ? deliver_inner_to_host(m, n.hop->port) : clear_.add(m);
+    return true;
 }
 
 // RFC 4303 A3: after many failures in a row the peer may have passed a high half that we did not see. Then now and then
 // a packet is kept as it came, and where it does not verify with the number inferred it is tried once more, some high
 // halves further. A good packet never pays for it.
-bool Path::resynchronised(rte_mbuf* m, CryptoOp& op) {
+[[gnu::noinline]] bool Path::resynchronised(rte_mbuf* m, CryptoOp& op) {
     PacketNotes& n = notes(m);
     InboundSa& sa = *n.in;
     if (!sa.esn) return false;
@@ -177,6 +184,7 @@ bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
     if (read_ip(m) != net::PacketFault::none) return fail_with(Drop::inner_malformed);
     if (n.ip.is_v4() != (trailer.next_header == net::kProtocolIpv4)) return fail_with(Drop::inner_malformed);
     if (!sa.selectors.matches_inbound(n.flow)) return fail_with(Drop::policy_mismatch);
+    if (n.ip.tos == outer_tos) return true;  // whatever the rules, the same comes out
     const net::TunnelRules rules{.dscp_in = sa.dscp == ipsec::CopyDscp::both || sa.dscp == ipsec::CopyDscp::in,
                                  .ecn_out = sa.copy_ecn};
     const auto tos = net::inner_tos(n.ip.tos, outer_tos, rules);
@@ -189,7 +197,7 @@ bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
 
 // A NAT has moved the peer: told once for each new place, at most one a second, and only by the newest authenticated
 // packet (TRAPS 24).
-void Path::note_endpoint(rte_mbuf* m, InboundSa& sa) {
+[[gnu::noinline]] void Path::note_endpoint(rte_mbuf* m, InboundSa& sa) {
     const PacketNotes& n = notes(m);
     const auto* udp = header<net::UdpHeader>(m, n.ip.header_size);
     const net::Endpoint from{net::source_address(n.ip, bytes_of(m)), udp->source_port.host()};

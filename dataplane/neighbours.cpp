@@ -10,22 +10,6 @@ Neighbours::Neighbours(Reclaimer& reclaimer) : reclaimer_(reclaimer), table_(std
     current_.store(table_.get(), std::memory_order_release);
 }
 
-std::size_t Neighbours::hash(PortId port, Address128 address) {
-    std::uint64_t h =
-        static_cast<std::uint64_t>(address) ^ (static_cast<std::uint64_t>(address >> 64) * 0x9e3779b97f4a7c15);
-    h = (h ^ port.value) * 0xff51afd7ed558ccd;
-    return static_cast<std::size_t>(h ^ (h >> 32));
-}
-
-const Adjacency* Neighbours::find(PortId port, Address128 address, net::Family family) const {
-    const Table& t = *current_.load(std::memory_order_acquire);
-    for (std::size_t i = hash(port, address) & t.mask;; i = (i + 1) & t.mask) {
-        const Adjacency* a = t.slots[i].load(std::memory_order_acquire);
-        if (a == nullptr) return nullptr;
-        if (a->number == address && a->port == port && a->address.family() == family) return a;
-    }
-}
-
 void Neighbours::place(Table& table, const Adjacency* adjacency) {
     std::size_t i = hash(adjacency->port, adjacency->number) & table.mask;
     while (table.slots[i].load(std::memory_order_relaxed) != nullptr) i = (i + 1) & table.mask;

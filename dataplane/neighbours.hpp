@@ -24,12 +24,11 @@ struct Adjacency {
     mutable std::atomic<std::uint32_t> used{0};  // workers set 1, control takes it back
     static constexpr std::uint64_t kUsable = std::uint64_t{1} << 63;
 
-    bool load_mac(Byte* out) const {
+    // A worker is about to send by it: the MAC in the low 48 bits, in memory order; 0 where it has none.
+    std::uint64_t use() const {
         const std::uint64_t word = mac.load(std::memory_order_relaxed);
-        if (word == 0) return false;
-        std::memcpy(out, &word, 6);
-        if (used.load(std::memory_order_relaxed) == 0) used.store(1, std::memory_order_relaxed);
-        return true;
+        if (word != 0 && used.load(std::memory_order_relaxed) == 0) used.store(1, std::memory_order_relaxed);
+        return word;
     }
     // False where it had one already.
     bool set_mac(const net::MacAddress& m) {
@@ -46,7 +45,14 @@ class Neighbours {
     explicit Neighbours(Reclaimer& reclaimer);
 
     // Worker.
-    const Adjacency* find(PortId port, Address128 address, net::Family family) const;
+    const Adjacency* find(PortId port, Address128 address, net::Family family) const {
+        const Table& t = *current_.load(std::memory_order_acquire);
+        for (std::size_t i = hash(port, address) & t.mask;; i = (i + 1) & t.mask) {
+            const Adjacency* a = t.slots[i].load(std::memory_order_acquire);
+            if (a == nullptr) return nullptr;
+            if (a->number == address && a->port == port && a->address.family() == family) return a;
+        }
+    }
 
     // Control. The adjacency of a neighbour, made without a MAC where there is none. Pinned ones (gateways) survive
     // remove() as unusable.
@@ -76,7 +82,12 @@ class Neighbours {
         std::vector<std::atomic<const Adjacency*>> slots;
         std::size_t mask;
     };
-    static std::size_t hash(PortId port, Address128 address);
+    static std::size_t hash(PortId port, Address128 address) {
+        std::uint64_t h =
+            static_cast<std::uint64_t>(address) ^ (static_cast<std::uint64_t>(address >> 64) * 0x9e3779b97f4a7c15);
+        h = (h ^ port.value) * 0xff51afd7ed558ccd;
+        return static_cast<std::size_t>(h ^ (h >> 32));
+    }
     static void place(Table& table, const Adjacency* adjacency);
     void publish(const Adjacency* added);
 

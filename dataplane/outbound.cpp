@@ -4,6 +4,7 @@
 
 #include "dataplane/account.hpp"
 #include "dataplane/path.hpp"
+#include "dataplane/send.hpp"
 #include "lib/esp/trailer.hpp"
 #include "lib/net/tunnel.hpp"
 
@@ -21,7 +22,7 @@ bool outer_df(const OutboundSa& sa, bool inner_df) {
 
 // In two walks, so that what the SAs are made of comes into the cache while the other lookups run. Neighbouring packets
 // of a burst mostly belong to one flow, so the last answer is kept while it fits.
-void Path::apply_policy() {
+[[gnu::flatten]] void Path::apply_policy() {
     if (clear_.count == 0) return;
     Flow last;
     OutboundVerdict verdict;
@@ -89,10 +90,44 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
     protect_.add(m);
 }
 
+// The way of the outer packet, and whether it is wide enough (RFC 4301 8): an inner packet that must not be cut gets a
+// "too big" with what is left for it; one that may be cut is fragmented outside, or inside where DF is to be set
+// outside. False: the packet has gone elsewhere.
+bool Path::fits_tunnel(rte_mbuf* m, OutboundSa& sa) {
+    const SaWay& way = way_of(sa);
+    notes(m).hop = way.hop;
+    if (way.mtu == 0) {
+        drop(m, way.hop->kind == HopKind::blackhole ? Drop::blackhole : Drop::no_route);
+        return false;
+    }
+    return m->pkt_len <= way.room || !refuse_size(m, sa);
+}
+
+// False: it goes into the tunnel all the same, and is cut outside. True: it has gone elsewhere.
+[[gnu::noinline]] bool Path::refuse_size(rte_mbuf* m, const OutboundSa& sa) {
+    const PacketNotes& n = notes(m);
+    const bool v4 = sa.outer.shape.family == net::Family::v4;
+    if (v4 && sa.df == ipsec::CopyDf::clear) return false;
+    if (!n.ip.dont_fragment) {
+        if (!v4 || sa.df != ipsec::CopyDf::set) return false;
+        fragment(m, sa.way.room, deferred_);
+        return true;
+    }
+    const std::size_t least = n.ip.is_v4() ? net::kMinIpv4Mtu : net::kMinIpv6Mtu;
+    if (m->pkt_len <= least) return false;
+    send_error(m, net::IcmpError::packet_too_big, std::max<std::size_t>(sa.way.room, least));
+    drop(m, Drop::too_big);
+    return true;
+}
+
 // Where the outer packets of an SA go, and how much fits; looked up when the SA is new, has moved, or routes changed.
 const SaWay& Path::way_of(OutboundSa& sa) const {
     const Fib& fib = *tables_.fib.load(std::memory_order_acquire);
-    if (sa.way.generation == fib.generation()) return sa.way;
+    if (sa.way.generation != fib.generation()) find_way(sa, fib);
+    return sa.way;
+}
+
+[[gnu::noinline]] void Path::find_way(OutboundSa& sa, const Fib& fib) const {
     const bool v4 = sa.outer.shape.family == net::Family::v4;
     const Byte* const destination =
         sa.outer.begin() + (v4 ? offsetof(net::Ipv4Header, destination) : offsetof(net::Ipv6Header, destination));
@@ -101,36 +136,9 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
     const std::uint16_t mtu = leaves ? tables_.ports[hop.port.value].mtu : std::uint16_t{0};
     const auto room = static_cast<std::uint32_t>(esp::inner_mtu(sa.layout, sa.outer.shape, mtu));
     sa.way = {.generation = fib.generation(), .hop = &hop, .room = room, .mtu = mtu};
-    return sa.way;
 }
 
-// The way of the outer packet, and whether it is wide enough (RFC 4301 8): an inner packet that must not be cut gets a
-// "too big" with what is left for it; one that may be cut is fragmented outside, or inside where DF is to be set
-// outside. False: the packet has gone elsewhere.
-bool Path::fits_tunnel(rte_mbuf* m, OutboundSa& sa) {
-    PacketNotes& n = notes(m);
-    const SaWay& way = way_of(sa);
-    n.hop = way.hop;
-    if (way.mtu == 0) {
-        drop(m, way.hop->kind == HopKind::blackhole ? Drop::blackhole : Drop::no_route);
-        return false;
-    }
-    if (m->pkt_len <= way.room) return true;
-    const bool v4 = sa.outer.shape.family == net::Family::v4;
-    if (v4 && sa.df == ipsec::CopyDf::clear) return true;  // cut outside
-    if (!n.ip.dont_fragment) {
-        if (!v4 || sa.df != ipsec::CopyDf::set) return true;
-        fragment(m, way.room, deferred_);
-        return false;
-    }
-    const std::size_t least = n.ip.is_v4() ? net::kMinIpv4Mtu : net::kMinIpv6Mtu;
-    if (m->pkt_len <= least) return true;
-    send_error(m, net::IcmpError::packet_too_big, std::max<std::size_t>(way.room, least));
-    drop(m, Drop::too_big);
-    return false;
-}
-
-void Path::seal_esp() {
+[[gnu::flatten]] void Path::seal_esp() {
     if (protect_.count == 0) return;
     crypto_list_.clear();
     for (rte_mbuf* m : protect_) {
@@ -228,7 +236,7 @@ void Path::write_outer(rte_mbuf* m, const OutboundSa& sa) const {
 }
 
 // UDP over IPv6 has a checksum, over the sealed bytes (RFC 8200 8.1; TRAPS 26); over IPv4 it is zero (RFC 3948 2.1).
-void Path::write_udp_checksum(rte_mbuf* m) {
+[[gnu::noinline]] void Path::write_udp_checksum(rte_mbuf* m) {
     const auto* ip = header<net::Ipv6Header>(m);
     const MutBytes segment = bytes_of(m).subspan(sizeof(net::Ipv6Header));
     header<net::UdpHeader>(m, sizeof(net::Ipv6Header))->checksum =
@@ -248,7 +256,8 @@ void Path::finish_seal(rte_mbuf* m) {
         raise_soft(sa);
     }
     n.sealed = true;
-    transmit(m);
+    const bool by_gateway = n.hop->gateway != nullptr;
+    if (!by_gateway || !send_at_once(m, *n.hop, sa.way.mtu, 0)) transmit(m);
 }
 
 }  // namespace sluice::dataplane

@@ -37,7 +37,8 @@ struct alignas(64) PacketNotes {
     bool sealed = false;  // of a packet on its way out: it is ESP of ours by now
     PortId port;          // received on; for Entry::transmit and to_host: where it goes
 
-    alignas(64) net::Packet ip;  // of the IP header at the front
+    alignas(64) net::Packet ip;    // of the IP header at the front
+    std::uint16_t esp_offset = 0;  // of what is to be opened: where its ESP header begins
     std::uint32_t inner_size = 0;
     const NextHop* hop = nullptr;
     InboundSa* in = nullptr;
@@ -94,8 +95,35 @@ struct PacketList {
     rte_mbuf** end() { return packets + count; }
 };
 
+// Notes the flow of a packet whose headers have been read into its notes.
+inline void note_flow(rte_mbuf* m) {
+    PacketNotes& n = notes(m);
+    Flow& f = n.flow;
+    f.family = n.ip.family;
+    f.protocol = n.ip.protocol;
+    f.ports_known = n.ip.ports_known;
+    f.source_port = n.ip.source_port;
+    f.destination_port = n.ip.destination_port;
+    if (n.ip.is_v4()) {
+        const auto* ip = header<net::Ipv4Header>(m);
+        f.source = load_number(ip->source);
+        f.destination = load_number(ip->destination);
+    } else {
+        const auto* ip = header<net::Ipv6Header>(m);
+        f.source = load_number(ip->source);
+        f.destination = load_number(ip->destination);
+    }
+}
+
 // Reads the IP packet at the front of m into its notes and cuts what follows it (Ethernet padding). A chain, whose
 // headers are in its first segment, has nothing to cut.
-net::PacketFault read_ip(rte_mbuf* m);
+net::PacketFault read_ip_walked(rte_mbuf* m);
+inline net::PacketFault read_ip(rte_mbuf* m) {
+    PacketNotes& n = notes(m);
+    if (m->nb_segs != 1 || !net::detail::parse_plain(n.ip, bytes_of(m), m->data_len)) return read_ip_walked(m);
+    set_length(m, n.ip.total_size);
+    note_flow(m);
+    return net::PacketFault::none;
+}
 
 }  // namespace sluice::dataplane

@@ -22,7 +22,7 @@ constexpr unsigned kTailroom = 128;         // ESP padding, ICV
 constexpr unsigned kMempoolHeader = 64;     // a cache line before each object
 constexpr unsigned kXdpChunk = 4096;        // AF_XDP: an mbuf with all its headers is one page at most
 
-constexpr unsigned kXdpMtu = 3500;          // the largest that fits; beyond it AF_PACKET takes the port over
+constexpr unsigned kXdpMtu = 3500;  // the largest that fits; beyond it AF_PACKET takes the port over
 
 constexpr unsigned round_up(unsigned value, unsigned unit) { return (value + unit - 1) / unit * unit; }
 

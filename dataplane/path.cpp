@@ -40,7 +40,9 @@ Path::Path(const Resources& r)
       fragment_id_(std::uint32_t{r.worker.value} << 28) {
     resync_copy_.reserve(UINT16_MAX);
     for (std::uint16_t p = 0; p < r.tables.ports.size(); ++p) {
-        has_queue_.push_back(r.tables.queue_of(PortId{p}, worker_) >= 0 ? 1 : 0);
+        const PortInfo& port = r.tables.ports[p];
+        exits_.push_back(
+            {.mac = port.mac.word(), .mtu = port.mtu, .own_queue = r.tables.queue_of(PortId{p}, worker_) >= 0});
     }
 }
 

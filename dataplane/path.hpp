@@ -64,6 +64,11 @@ class Path {
     void flush();
 
     void drop(rte_mbuf* m, Drop reason);
+    // For a step that says whether its packet is still there.
+    bool refuse(rte_mbuf* m, Drop reason) {
+        drop(m, reason);
+        return false;
+    }
     WorkerCounters& counters() { return counters_; }
     const WorkerCounters& counters() const { return counters_; }
     const CryptoEngine& crypto() const { return *crypto_; }
@@ -81,9 +86,11 @@ class Path {
     // classify.cpp
     void classify_port(PortId port, std::span<rte_mbuf*> frames);
     void classify_frame(rte_mbuf* m);
+    bool read_frame(rte_mbuf* m, std::uint16_t ether_type);
     void classify_other(rte_mbuf* m);
     void classify_local(rte_mbuf* m);
     void classify_local_udp(rte_mbuf* m);
+    void take_esp(rte_mbuf* m, std::size_t offset);
     enum class DefaultDiscard : std::uint8_t { obeyed, ignored };
     bool admitted(rte_mbuf* m, DefaultDiscard by_default);
     bool admitted_to_host(rte_mbuf* m);
@@ -99,6 +106,7 @@ class Path {
     void send_other(rte_mbuf* m);
     void finish_checksum(rte_mbuf* m) const;
     const NextHop& route(rte_mbuf* m) const;
+    void route_all(PacketList& packets) const;
 
     // inbound.cpp
     void open_esp();
@@ -106,7 +114,7 @@ class Path {
     bool sa_serves(rte_mbuf* m, InboundSa& sa);
     void prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t esp_size);
     void hold_for_spi(rte_mbuf* m, Spi spi);
-    void accept(rte_mbuf* m, CryptoOp& op);
+    bool accept(rte_mbuf* m, CryptoOp& op);
     bool resynchronised(rte_mbuf* m, CryptoOp& op);
     bool unwrap(rte_mbuf* m, const CryptoOp& op);
     void note_endpoint(rte_mbuf* m, InboundSa& sa);
@@ -117,6 +125,8 @@ class Path {
     bool may_leave_clear(rte_mbuf* m, const OutboundVerdict& verdict);
     void protect(rte_mbuf* m, const OutboundVerdict& verdict);
     const SaWay& way_of(OutboundSa& sa) const;
+    void find_way(OutboundSa& sa, const Fib& fib) const;
+    bool refuse_size(rte_mbuf* m, const OutboundSa& sa);
     bool fits_tunnel(rte_mbuf* m, OutboundSa& sa);
     void seal_esp();
     bool prepare_seal(rte_mbuf* m, CryptoOp& op);
@@ -127,6 +137,8 @@ class Path {
 
     // forward.cpp
     void forward_clear();
+    void forward_rarely(rte_mbuf* m);
+    bool send_at_once(rte_mbuf* m, const NextHop& hop, std::size_t mtu, Address128 destination);
     void transmit(rte_mbuf* m);
     void transmit_fragments(rte_mbuf* m, std::size_t mtu);
     void resolve_and_send(rte_mbuf* m);
@@ -162,7 +174,13 @@ class Path {
     Tables& tables_;
     rte_mempool& pool_;
     std::vector<WorkerRings*> rings_;
-    std::vector<std::uint8_t> has_queue_;  // by port: whether this worker may send through it
+    // What this worker needs of a port to send by it. Read only after start.
+    struct Exit {
+        std::uint64_t mac = 0;  // the port's own, in the low 48 bits
+        std::uint16_t mtu = 0;
+        bool own_queue = false;  // whether this worker may send through it
+    };
+    std::vector<Exit> exits_;  // by port
     Output* output_ = nullptr;
     std::uint64_t now_ = 0;
     const std::uint64_t hz_;  // TSC cycles a second
@@ -175,6 +193,8 @@ class Path {
     Flow last_admitted_;  // of this burst: an inbound policy check has let it pass; none at first
 
     // Between stages.
+    PacketList received_;                                // frames of a port with an IP packet, by unicast
+    PacketList opened_;                                  // what came out of ESP, at its inner IP header
     PacketList esp_;                                     // to be opened; data at the outer IP header
     PacketList clear_;                                   // to meet the outbound SPD; data at the IP header
     PacketList protect_;                                 // to be sealed

@@ -4,6 +4,7 @@
 #include <array>
 #include <compare>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -86,6 +87,14 @@ struct MacAddress {
     std::array<Byte, 6> bytes{};
     static Result<MacAddress> parse(std::string_view text);
     std::string to_string() const;
+    // The six bytes as the low ones of a word, as a load from memory has them.
+    std::uint64_t word() const {
+        std::uint32_t low;
+        std::uint16_t high;
+        std::memcpy(&low, bytes.data(), 4);
+        std::memcpy(&high, bytes.data() + 4, 2);
+        return std::uint64_t{high} << 32 | low;
+    }
     friend constexpr auto operator<=>(const MacAddress&, const MacAddress&) = default;
 };
 

@@ -40,6 +40,7 @@ struct Packet {
     constexpr bool ok() const { return fault == PacketFault::none; }
     constexpr bool is_v4() const { return family == Family::v4; }
     constexpr bool is_fragment() const { return more_fragments || fragment_offset != 0; }
+    friend constexpr bool operator==(const Packet&, const Packet&) = default;
     constexpr bool is_icmp() const { return protocol == (is_v4() ? kProtocolIcmp : kProtocolIcmpv6); }
 };
 
@@ -87,9 +88,7 @@ inline PacketFault parse_v4(Packet& p, Bytes bytes, std::size_t length) {
     if (header_size > bytes.size()) return header_size > length ? PacketFault::header_length : PacketFault::truncated;
     p.total_size = ip.total_length.host();
     if (p.total_size < header_size || p.total_size > length) return PacketFault::total_length;
-    const bool sum_ok = header_size == sizeof(Ipv4Header) ? plain_ipv4_checksum_ok(bytes.data())
-                                                          : ipv4_checksum_ok(bytes.first(header_size));
-    if (!sum_ok) return PacketFault::checksum;
+    if (!ipv4_checksum_ok(bytes.first(header_size))) return PacketFault::checksum;
     p.family = Family::v4;
     p.protocol = ip.protocol;
     p.tos = ip.tos;
@@ -142,26 +141,64 @@ inline PacketFault parse_v6(Packet& p, Bytes bytes, std::size_t length) {
     return walk_extensions(p, bytes.first(std::min<std::size_t>(bytes.size(), p.total_size)));
 }
 
+// What nearly every packet is, in few instructions: IPv4 without options or fragments, right, with TCP, UDP or ESP in
+// it. False for everything else, wrong or only rarer, which the walk above then tells apart; p is undefined.
+inline bool parse_plain(Packet& p, Bytes bytes, std::size_t length) {
+    constexpr std::size_t kLeast = sizeof(Ipv4Header) + 4;  // ports, or an SPI
+    if (bytes.size() < kLeast || bytes[0] != 0x45) return false;
+    std::uint64_t first;
+    std::memcpy(&first, bytes.data(), sizeof(first));
+    const std::size_t total = byte_swap(static_cast<std::uint16_t>(first >> 16));
+    const Byte flags = bytes[offsetof(Ipv4Header, fragment)];
+    if ((first >> 48 & 0xffbf) != 0) return false;  // anything but DF
+    if (total < kLeast || total > length || !plain_ipv4_checksum_ok(bytes.data())) return false;
+    const std::uint8_t protocol = bytes[offsetof(Ipv4Header, protocol)];
+    const bool ports = protocol == kProtocolUdp || protocol == kProtocolTcp;
+    if (!ports && protocol != kProtocolEsp) return false;
+    std::uint32_t upper;
+    std::memcpy(&upper, bytes.data() + sizeof(Ipv4Header), sizeof(upper));
+    const std::uint32_t both = ports ? byte_swap(upper) : 0;
+    p.fault = PacketFault::none;
+    p.family = Family::v4;
+    p.protocol = protocol;
+    p.tos = bytes[offsetof(Ipv4Header, tos)];
+    p.ttl = bytes[offsetof(Ipv4Header, ttl)];
+    p.dont_fragment = flags != 0;
+    p.more_fragments = false;
+    p.ports_known = ports;
+    p.fragment_offset = 0;
+    p.header_size = sizeof(Ipv4Header);
+    p.source_port = static_cast<std::uint16_t>(both >> 16);
+    p.destination_port = static_cast<std::uint16_t>(both);
+    p.total_size = static_cast<std::uint32_t>(total);
+    return true;
+}
+
+// Any packet, header by header.
+inline void parse_walked(Packet& p, Bytes bytes, std::size_t length) {
+    p = Packet{};
+    const unsigned version = bytes.empty() ? 0 : bytes[0] >> 4;
+    if (bytes.empty()) {
+        p.fault = PacketFault::truncated;
+    } else if (version == 4) {
+        p.fault = parse_v4(p, bytes, length);
+    } else if (version == 6) {
+        p.fault = parse_v6(p, bytes, length);
+    } else {
+        p.fault = PacketFault::version;
+    }
+    if (!p.ok()) return;
+    p.fault = fragment_fault(p);
+    if (p.ok()) read_ports(p, bytes);
+}
+
 }  // namespace detail
 
 // Reads the headers of an IP packet into p, whose old content does not matter. bytes is its contiguous beginning and
 // length what came in all (more than bytes in a packet of several segments). No allocation, no exception; untrusted
 // input costs a fault and nothing else.
 inline void parse_packet(Packet& p, Bytes bytes, std::size_t length) {
-    p = Packet{};
-    const unsigned version = bytes.empty() ? 0 : bytes[0] >> 4;
-    if (bytes.empty()) {
-        p.fault = PacketFault::truncated;
-    } else if (version == 4) {
-        p.fault = detail::parse_v4(p, bytes, length);
-    } else if (version == 6) {
-        p.fault = detail::parse_v6(p, bytes, length);
-    } else {
-        p.fault = PacketFault::version;
-    }
-    if (!p.ok()) return;
-    p.fault = detail::fragment_fault(p);
-    if (p.ok()) detail::read_ports(p, bytes);
+    if (!detail::parse_plain(p, bytes, length)) detail::parse_walked(p, bytes, length);
 }
 inline Packet parse_packet(Bytes bytes, std::size_t length) {
     Packet p;

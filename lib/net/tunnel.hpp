@@ -75,10 +75,12 @@ inline void set_ipv6_traffic_class(MutBytes packet, std::uint8_t traffic_class) 
 inline bool decrement_ipv4_ttl(MutBytes packet) {
     constexpr std::size_t kTtl = offsetof(Ipv4Header, ttl);
     if (packet[kTtl] <= 1) return false;
-    const auto old_word = load<Be16>(packet.subspan(kTtl));
     --packet[kTtl];
+    // RFC 1624 eqn. 3 for a word that has become one less, TTL being the low byte as memory holds it: one more, the
+    // carry added in, and 0 where that would be 0xffff.
     const MutBytes field = packet.subspan(offsetof(Ipv4Header, checksum));
-    store(field, checksum_update(load<Be16>(field), old_word, load<Be16>(packet.subspan(kTtl))));
+    const std::uint32_t sum = load<Be16>(field).raw() + 1U;
+    store(field, Be16::of_raw(static_cast<std::uint16_t>(sum + (sum >= 0xffff ? 1 : 0))));
     return true;
 }
 inline bool decrement_ipv6_hop_limit(MutBytes packet) {
@@ -97,23 +99,8 @@ struct OuterIpv4 {
     bool dont_fragment = false;
     std::uint16_t id = 0;  // must not repeat within two minutes where the packet may be fragmented (RFC 6864 4)
 };
-// Completes a template that holds addresses, TTL and protocol.
-inline Ipv4Header outer_ipv4(const Ipv4Header& from, const OuterIpv4& packet) {
-    Ipv4Header header = from;
-    header.version_ihl = 0x45;
-    header.tos = packet.tos;
-    header.total_length = Be16::of(static_cast<std::uint16_t>(packet.total_size));
-    header.id = Be16::of(packet.id);
-    header.fragment = Be16::of(packet.dont_fragment ? Ipv4Header::kDontFragment : std::uint16_t{0});
-    header.checksum = Be16{};
-    Byte bytes[sizeof(Ipv4Header)];
-    store(MutBytes(bytes), header);
-    header.checksum = checksum(bytes);
-    return header;
-}
-
-// The same in place: the first eight bytes of a header of 20, and its checksum. template_sum is the folded sum of the
-// template's words, whose variable fields are zero but for version and header length.
+// Completes a template in place: the first eight bytes of a header of 20, and its checksum. template_sum is the folded
+// sum of the template's words, whose variable fields are zero but for version and header length.
 inline void write_ipv4_variable(Byte* header, std::uint16_t template_sum, const OuterIpv4& packet) {
     const Be16 length = Be16::of(static_cast<std::uint16_t>(packet.total_size));
     const Be16 id = Be16::of(packet.id);
@@ -128,19 +115,6 @@ inline void write_ipv4_variable(Byte* header, std::uint16_t template_sum, const 
     sum = (sum & 0xffff) + (sum >> 16);
     const auto checksum = static_cast<std::uint16_t>(~sum);
     std::memcpy(header + offsetof(Ipv4Header, checksum), &checksum, sizeof(checksum));
-}
-
-struct OuterIpv6 {
-    std::size_t total_size = 0;
-    std::uint8_t traffic_class = 0;
-    std::uint32_t flow_label = 0;
-};
-// The flow label names the SA, so that a path balances by tunnel (RFC 6438) and nothing of the inner flow shows.
-inline Ipv6Header outer_ipv6(const Ipv6Header& from, const OuterIpv6& packet) {
-    Ipv6Header header = from;
-    header.version_class_flow = Ipv6Header::make_first_word(packet.traffic_class, packet.flow_label);
-    header.payload_length = Be16::of(static_cast<std::uint16_t>(packet.total_size - sizeof(Ipv6Header)));
-    return header;
 }
 
 }  // namespace sluice::net

@@ -224,6 +224,31 @@ TEST_CASE("IPv6 extension headers are walked within bounds") {
     CHECK(parse_packet(v6_packet(59, {})).ok());
 }
 
+TEST_CASE("The short way through plain packets says what the walk says, or nothing") {
+    const unsigned seed = std::random_device{}();
+    std::mt19937 random(seed);
+    INFO("seed " << seed);
+    const std::uint8_t protocols[] = {kProtocolUdp,  kProtocolTcp,  kProtocolEsp,
+                                      kProtocolIcmp, kProtocolSctp, kProtocolIpv6};
+    int plain = 0;
+    for (int i = 0; i < 200000; ++i) {
+        ByteVec bytes(20 + random() % 60);
+        for (Byte& b : bytes) b = static_cast<Byte>(random());
+        bytes[0] = random() % 8 == 0 ? static_cast<Byte>(random()) : Byte{0x45};
+        if (random() % 8 != 0) store(MutBytes(bytes).subspan(6), Be16::of(random() % 2 == 0 ? 0x4000 : 0));
+        if (random() % 8 != 0) bytes[9] = protocols[random() % std::size(protocols)];
+        store(MutBytes(bytes).subspan(2), Be16::of(static_cast<std::uint16_t>(random() % (bytes.size() + 3))));
+        if (random() % 8 != 0) set_ipv4_checksum(MutBytes(bytes).first(20));
+        Packet walked;
+        detail::parse_walked(walked, bytes, bytes.size());
+        Packet p;
+        if (!detail::parse_plain(p, bytes, bytes.size())) continue;
+        ++plain;
+        REQUIRE(p == walked);
+    }
+    CHECK(plain > 10000);
+}
+
 TEST_CASE("Random bytes never crash the parser, and what it accepts is consistent") {
     const unsigned seed = 0x9ac4e7;
     std::mt19937 random(seed);

@@ -151,7 +151,7 @@ bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
         drop(m, Drop::malformed);
         return false;
     }
-    if (tables_.ports[n.port.value].unfinished_checksums) finish_checksum(m);
+    if (exits_[n.port.value].unfinished_checksums) finish_checksum(m);
     return true;
 }
 

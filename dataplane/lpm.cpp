@@ -15,19 +15,25 @@ std::uint32_t Lpm::child_of(std::size_t entry) {
     return child;
 }
 
+// No longer prefix has come yet, so none of these entries has a child.
+void Lpm::fill(std::size_t first, std::size_t count, Value value) {
+    for (std::size_t i = first; i < first + count; ++i) {
+        assert((nodes_[i] & kChild) == 0);
+        nodes_[i] = leaf(value);
+    }
+}
+
 void Lpm::add(Bytes prefix, unsigned length, Value value) {
     assert(value <= kNone && length <= prefix.size() * 8);
-    std::size_t node = 0;
-    unsigned depth = 0;
-    for (; length - depth * 8 > 8; ++depth) node = child_of(node * 256 + prefix[depth]);
-    const unsigned bits = length - depth * 8;
-    const unsigned count = 1U << (8 - bits);
-    const unsigned first = bits == 0 ? 0 : prefix[depth] & ~(count - 1);
-    // No longer prefix has come yet, so none of these entries has a child.
-    for (unsigned i = first; i < first + count; ++i) {
-        assert((nodes_[node * 256 + i] & kChild) == 0);
-        nodes_[node * 256 + i] = leaf(value);
+    std::size_t entry = std::size_t{prefix[0]} << 8 | prefix[1];
+    if (length <= 16) {
+        const std::size_t count = std::size_t{1} << (16 - length);
+        return fill(entry & ~(count - 1), count, value);
     }
+    unsigned depth = 2;
+    for (; length - depth * 8 > 8; ++depth) entry = child_of(entry) * std::size_t{256} + prefix[depth];
+    const std::size_t count = std::size_t{1} << (8 - (length - depth * 8));
+    fill(child_of(entry) * std::size_t{256} + (prefix[depth] & ~(count - 1)), count, value);
 }
 
 }  // namespace sluice::dataplane

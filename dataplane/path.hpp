@@ -179,6 +179,7 @@ class Path {
         std::uint64_t mac = 0;  // the port's own, in the low 48 bits
         std::uint16_t mtu = 0;
         bool own_queue = false;  // whether this worker may send through it
+        bool unfinished_checksums = false;
     };
     std::vector<Exit> exits_;  // by port
     Output* output_ = nullptr;

@@ -40,10 +40,15 @@ inline bool plain_ipv4_checksum_ok(const Byte* header) {
     std::uint32_t last;
     std::memcpy(words, header, 16);
     std::memcpy(&last, header + 16, 4);
-    std::uint64_t sum = (words[0] & 0xffffffff) + (words[0] >> 32) + (words[1] & 0xffffffff) + (words[1] >> 32) + last;
-    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return ((sum + (sum >> 16)) & 0xffff) == 0xffff;
+    // The sum modulo 2^64 - 1, which 2^16 - 1 divides: each carry comes back in at the bottom.
+    std::uint64_t sum;
+    sum = words[0] + words[1];
+    sum += sum < words[0] ? 1 : 0;
+    sum += last;
+    sum += sum < last ? 1 : 0;
+    std::uint64_t folded = (sum >> 32) + (sum & 0xffffffff);  // below 2^33
+    folded = (folded >> 16) + (folded & 0xffff);              // below 2^18
+    return folded == 0xffff || folded == 2 * 0xffff || folded == 3 * 0xffff;
 }
 
 // Adjusts a checksum for one changed 16-bit word (RFC 1624 eqn. 3), for words at even offsets.

@@ -61,9 +61,7 @@ Result<void> WorkersBackend::reserve(Spi inbound) {
         return fail(ErrorCode::conflict, "SPI " + std::to_string(inbound.value) + " is in use");
     }
     auto reservation = std::make_unique<Reservation>(Reservation{inbound});
-    std::unique_ptr<SpiTable<Reservation>::Slots> old;
-    const bool there = tables_.reserved.insert(inbound, reservation.get(), old);
-    tables_.reclaimer.retire(std::move(old));
+    const bool there = tables_.reserved.insert(inbound, reservation.get());
     if (!there) return fail(ErrorCode::exhausted, "no room to reserve SPI " + std::to_string(inbound.value));
     reservations_.emplace(inbound, std::move(reservation));
     return {};
@@ -118,15 +116,14 @@ Result<void> WorkersBackend::install(const ipsec::ChildSa& sa) {
 void WorkersBackend::publish(Child& child, SaPair pair) {
     child.inbound = pair.inbound.release();
     child.outbound = pair.outbound.release();
-    std::unique_ptr<SpiTable<InboundSa>::Slots> old_in;
-    tables_.sad.insert(child.spec.inbound.spi, child.inbound, old_in);
-    tables_.reclaimer.retire(std::move(old_in));
-    std::unique_ptr<SpiTable<OutboundSa>::Slots> old_out;
-    tables_.outbound.insert(Tables::child_key(child.spec.id), child.outbound, old_out);
-    tables_.reclaimer.retire(std::move(old_out));
+    tables_.sad.insert(child.spec.inbound.spi, child.inbound);
+    tables_.outbound.insert(Tables::child_key(child.spec.id), child.outbound);
     const CompiledSelectors selectors = CompiledSelectors::of(child.spec.local_ts, child.spec.remote_ts);
-    if (child.spec.policy.value == 0) tables_.spd.protect(*child.outbound, selectors);
-    if (child.spec.outbound_ready) tables_.spd.attach(child.spec.policy, *child.outbound, selectors);
+    if (child.spec.outbound_ready) {
+        tables_.spd.attach(child.spec.policy, *child.outbound, selectors);
+    } else if (child.spec.policy.value == 0) {
+        tables_.spd.protect(*child.outbound, selectors);
+    }
     release(child.spec.inbound.spi);
 }
 
@@ -167,8 +164,7 @@ Result<void> WorkersBackend::remove(ChildSaId id) {
     const auto found = children_.find(id);
     if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
     Child& child = found->second;
-    tables_.spd.detach(child.spec.policy, *child.outbound);
-    if (child.spec.policy.value == 0) tables_.spd.unprotect(*child.outbound);
+    tables_.spd.remove(*child.outbound);
     tables_.outbound.remove(Tables::child_key(id));
     tables_.sad.remove(child.spec.inbound.spi);
     tables_.reclaimer.retire(std::unique_ptr<OutboundSa>(child.outbound));

@@ -32,15 +32,17 @@ ipsec::PacketSelector to_selector(const Flow& f) {
             .destination_port = f.destination_port};
 }
 
+PortMatch PortMatch::of(const ipsec::TrafficSelector& s) {
+    const Kind kind = s.all_ports() ? Kind::all : s.is_opaque() ? Kind::opaque : Kind::range;
+    return {.protocol = s.protocol, .kind = kind, .first = s.start_port, .last = s.end_port};
+}
+
 CompiledSelector CompiledSelector::of(const ipsec::TrafficSelector& s) {
+    const bool turned_round = s.range.first.family() != s.range.last.family() || s.range.last < s.range.first;
     return {.first = to_number(s.range.first),
             .last = to_number(s.range.last),
-            .start_port = s.start_port,
-            .end_port = s.end_port,
-            .family = s.range.first.family(),
-            .protocol = s.protocol,
-            .all_ports = s.all_ports(),
-            .opaque = s.is_opaque()};
+            .ports = PortMatch::of(s),
+            .family = turned_round ? net::Family::none : s.range.first.family()};
 }
 
 CompiledSelectors CompiledSelectors::of(const ipsec::TrafficSelectors& local, const ipsec::TrafficSelectors& remote) {
@@ -50,7 +52,9 @@ CompiledSelectors CompiledSelectors::of(const ipsec::TrafficSelectors& local, co
     if (out.local.size() != 1 || out.remote.size() != 1) return out;
     const CompiledSelector& here = out.local.front();
     const CompiledSelector& there = out.remote.front();
-    const auto whole = [](const CompiledSelector& s) { return s.protocol == 0 && s.all_ports; };
+    const auto whole = [](const CompiledSelector& s) {
+        return s.ports.protocol == 0 && s.ports.kind == PortMatch::Kind::all;
+    };
     if (!whole(here) || !whole(there) || here.family != there.family) return out;
     out.plain = {here.first, here.last, there.first, there.last};
     out.plain_family = here.family;

@@ -60,32 +60,47 @@ struct Flow {
 Flow to_flow(const ipsec::PacketSelector& packet);
 ipsec::PacketSelector to_selector(const Flow& flow);
 
-// One ipsec::TrafficSelector, ready to be compared.
+// What one end of a selector says of protocol and ports (RFC 4301 4.4.1.1). All ports include those that cannot be
+// seen; a range does not; OPAQUE is those alone.
+struct PortMatch {
+    enum class Kind : std::uint8_t { all, range, opaque };
+    std::uint8_t protocol = 0;  // 0: any
+    Kind kind = Kind::all;
+    std::uint16_t first = 0;
+    std::uint16_t last = 65535;
+
+    static PortMatch of(const ipsec::TrafficSelector& s);
+    bool matches(std::uint8_t packet_protocol, bool ports_known, std::uint16_t port) const {
+        if (protocol != 0 && protocol != packet_protocol) return false;
+        if (kind == Kind::all) return true;
+        if (kind == Kind::opaque || !ports_known) return kind == Kind::opaque && !ports_known;
+        return port >= first && port <= last;
+    }
+    // Whether it could match if the ports were seen, and the protocol of a later IPv6 fragment whose first one begins
+    // with more extension headers.
+    bool may_match(std::uint8_t packet_protocol) const {
+        return protocol == 0 || protocol == packet_protocol || net::is_skipped_extension(packet_protocol);
+    }
+    // One protocol and one port, or one ICMP type and code.
+    bool exact() const { return protocol != 0 && kind == Kind::range && first == last; }
+};
+
+// One ipsec::TrafficSelector, ready to be compared. One that is turned round has family none and matches nothing.
 struct CompiledSelector {
     Address128 first = 0;
     Address128 last = 0;
-    std::uint16_t start_port = 0;
-    std::uint16_t end_port = 65535;
+    PortMatch ports;
     net::Family family = net::Family::none;
-    std::uint8_t protocol = 0;
-    bool all_ports = true;
-    bool opaque = false;
 
     static CompiledSelector of(const ipsec::TrafficSelector& s);
     bool covers(Address128 address, const Flow& flow) const {
         return family == flow.family && address >= first && address <= last;
     }
-    // Whether it could match if the ports were seen, and the protocol of a later IPv6 fragment whose first one begins
-    // with more extension headers.
     bool may_match(Address128 address, const Flow& flow) const {
-        if (!covers(address, flow)) return false;
-        return protocol == 0 || protocol == flow.protocol || net::is_skipped_extension(flow.protocol);
+        return covers(address, flow) && ports.may_match(flow.protocol);
     }
     bool matches(Address128 address, const Flow& flow, std::uint16_t port) const {
-        if (!covers(address, flow) || (protocol != 0 && protocol != flow.protocol)) return false;
-        if (all_ports) return true;
-        if (opaque || !flow.ports_known) return opaque && !flow.ports_known;
-        return port >= start_port && port <= end_port;
+        return covers(address, flow) && ports.matches(flow.protocol, flow.ports_known, port);
     }
 };
 

@@ -40,11 +40,13 @@ Drop to_drop(esp::Fault fault) {
 [[gnu::flatten]] void Path::open_esp() {
     if (esp_.count == 0) return;
     crypto_list_.clear();
-    for (rte_mbuf* m : esp_) tables_.sad.prefetch(Spi{esp_header(m).spi.host()});
-    for (rte_mbuf* m : esp_) {
-        InboundSa* const sa = tables_.sad.find(Spi{esp_header(m).spi.host()});
-        notes(m).in = sa;
-        if (sa != nullptr) sa->prefetch();
+    Spi spis[kMaxBurst];
+    InboundSa* sas[kMaxBurst];
+    for (unsigned i = 0; i < esp_.count; ++i) spis[i] = Spi{esp_header(esp_.packets[i]).spi.host()};
+    tables_.sad.find_burst({spis, esp_.count}, sas);
+    for (unsigned i = 0; i < esp_.count; ++i) {
+        notes(esp_.packets[i]).in = sas[i];
+        if (sas[i] != nullptr) sas[i]->prefetch();
     }
     for (rte_mbuf* m : esp_) admit_esp(m);
     esp_.clear();

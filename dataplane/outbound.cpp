@@ -24,6 +24,11 @@ bool outer_df(const OutboundSa& sa, bool inner_df) {
 // of a burst mostly belong to one flow, so the last answer is kept while it fits.
 [[gnu::flatten]] void Path::apply_policy() {
     if (clear_.count == 0) return;
+    if (tables_.spd.is_large()) {
+        const Flow* flows[kMaxBurst];
+        for (unsigned i = 0; i < clear_.count; ++i) flows[i] = &notes(clear_.packets[i]).flow;
+        tables_.spd.prefetch_outbound({flows, clear_.count});
+    }
     Flow last;
     OutboundVerdict verdict;
     for (unsigned i = 0; i < clear_.count; ++i) {

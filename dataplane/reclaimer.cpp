@@ -18,7 +18,7 @@ Reclaimer::Reclaimer(unsigned max_workers) {
 }
 
 Reclaimer::~Reclaimer() {
-    for (Waiting& w : waiting_) w.destroy();
+    while (!waiting_.empty()) run_first();
     std::free(qsbr_);
 }
 
@@ -43,11 +43,17 @@ void Reclaimer::retire(std::function<void()> destroy) {
 std::size_t Reclaimer::collect() {
     std::size_t freed = 0;
     while (!waiting_.empty() && rte_rcu_qsbr_check(qsbr_, waiting_.front().token, false) == 1) {
-        waiting_.front().destroy();
-        waiting_.pop_front();
+        run_first();
         ++freed;
     }
     return freed;
+}
+
+// What is destroyed may retire more, behind all that waits.
+void Reclaimer::run_first() {
+    const std::function<void()> destroy = std::move(waiting_.front().destroy);
+    waiting_.pop_front();
+    destroy();
 }
 
 }  // namespace sluice::dataplane

@@ -49,6 +49,7 @@ class Reclaimer {
         std::uint64_t token;
         std::function<void()> destroy;
     };
+    void run_first();
     rte_rcu_qsbr* qsbr_ = nullptr;
     std::deque<Waiting> waiting_;
 };

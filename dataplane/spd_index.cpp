@@ -1,143 +1,241 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/spd_index.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace sluice::dataplane {
 
 using ipsec::PolicyAction;
 
-SpdIndex::SpdIndex(Reclaimer& reclaimer) : reclaimer_(reclaimer), owned_(std::make_unique<Snapshot>()) {
-    current_.store(owned_.get(), std::memory_order_release);
-}
+namespace {
 
-OutboundSa* SpdIndex::choose(const PolicySlot& slot, const Flow& flow) {
-    const SaChoices* choices = slot.choices.load(std::memory_order_acquire);
-    if (choices == nullptr) return nullptr;
-    for (const SaChoice& c : *choices) {
-        if (c.selectors.matches_outbound(flow)) return c.sa;
+constexpr unsigned kListedPolicies = 4;
+constexpr std::uint32_t kManyRules = 2048;  // beyond it they no longer stay in the second-level cache
+constexpr auto kAny = [](const RuleNode&) { return true; };
+constexpr auto kSends = [](const RuleNode& n) { return n.target.sends; };
+
+}  // namespace
+
+struct SpdIndex::State {
+    explicit State(Reclaimer& r) : reclaimer(r), configured(r, kListedPolicies), own(r, 0) {}
+
+    struct View {
+        std::uint64_t version;
+        PolicyAction default_action;
+    };
+    View view() const {
+        const std::uint64_t word = published.load(std::memory_order_acquire);
+        return {word >> 2, static_cast<PolicyAction>(word & 3)};
     }
-    return nullptr;
+    // Control: what the next version will be, and its coming into force.
+    std::uint64_t next_version() const { return (published.load(std::memory_order_relaxed) >> 2) + 1; }
+    void publish(PolicyAction default_action) {
+        published.store(next_version() << 2 | static_cast<std::uint64_t>(default_action), std::memory_order_release);
+    }
+    void publish() { publish(view().default_action); }
+
+    PolicySlot* use_slot(PolicyId id) {
+        auto& slot = slots[id];
+        if (!slot) slot = std::make_unique<PolicySlot>(id, reclaimer);
+        ++slot->users;
+        return slot.get();
+    }
+    // No worker sees it any more.
+    void leave_slot(PolicySlot* slot) {
+        if (slot != nullptr && --slot->users == 0) slots.erase(slot->id);
+    }
+    RuleSet& sas_of(PolicySlot* slot) { return slot == nullptr ? own : slot->sas; }
+
+    Reclaimer& reclaimer;
+    std::atomic<std::uint64_t> published{static_cast<std::uint64_t>(PolicyAction::bypass)};
+    RuleSet configured;
+    RuleSet own;                                                      // SAs with policy id 0
+    std::unordered_map<PolicyId, std::unique_ptr<PolicySlot>> slots;  // control
+
+    // Control. What was expired is unlinked after a grace period, and freed after another.
+    static void retire(const std::shared_ptr<State>& self, RuleSet& set, PolicySlot* slot, RuleNode* rule) {
+        self->reclaimer.retire([self, &set, slot, rule] {
+            set.unlink(rule);
+            self->reclaimer.retire([self, slot, rule] {
+                RuleSet::destroy(rule);
+                self->leave_slot(slot);
+            });
+        });
+    }
+};
+
+SpdIndex::SpdIndex(Reclaimer& reclaimer) : state_(std::make_shared<State>(reclaimer)) {}
+
+// No worker reads any more; what is linked goes the usual way.
+SpdIndex::~SpdIndex() {
+    set_policies({});
+    for (const auto& [sa, rule] : sas_) retire(rule);
 }
 
 OutboundVerdict SpdIndex::find_outbound(const Flow& flow) const {
-    const Snapshot& s = *current_.load(std::memory_order_acquire);
-    const auto match = std::find_if(s.policies.begin(), s.policies.end(),
-                                    [&](const Compiled& p) { return p.selectors.matches_outbound(flow); });
-    const bool configured = match != s.policies.end();
-    if (configured && match->action != PolicyAction::protect) return {.action = match->action};
-    if (OutboundSa* own = choose(own_, flow)) return {.action = PolicyAction::protect, .has_sas = true, .sa = own};
-    if (configured) {
-        const SaChoices* choices = match->slot->choices.load(std::memory_order_acquire);
+    const State& s = *state_;
+    const State::View view = s.view();
+    const PolicyQuery q = PolicyQuery::outbound(flow);
+    const RuleNode* const policy = s.configured.first(q, view.version, kAny);
+    if (policy != nullptr && policy->target.action != PolicyAction::protect) return {.action = policy->target.action};
+    if (!s.own.empty()) {
+        if (const RuleNode* own = s.own.first(q, view.version, kSends)) {
+            return {.action = PolicyAction::protect, .has_sas = true, .sa = own->target.sa};
+        }
+    }
+    if (policy != nullptr) {
+        PolicySlot* const slot = policy->target.slot;
+        const RuleNode* const sa = slot->sas.first(q, view.version, kAny);
         return {.action = PolicyAction::protect,
-                .trap = match->trap,
-                .has_sas = choices != nullptr && !choices->empty(),
-                .slot = match->slot,
-                .sa = choose(*match->slot, flow)};
+                .trap = policy->target.trap,
+                .has_sas = slot->sa_count.load(std::memory_order_relaxed) != 0,
+                .slot = slot,
+                .sa = sa == nullptr ? nullptr : sa->target.sa};
     }
     // An SA of its own policy that may not send yet still forbids clear text.
-    if (choose(protected_, flow) != nullptr) return {.action = PolicyAction::protect};
-    return {.action = s.default_action, .by_default = true};
+    const bool larval = s.own.first(q, view.version, kAny) != nullptr;
+    if (larval) return {.action = PolicyAction::protect};
+    return {.action = view.default_action, .by_default = true};
+}
+
+bool SpdIndex::is_large() const { return state_->configured.filed() + state_->own.filed() >= kManyRules; }
+
+void SpdIndex::prefetch_outbound(std::span<const Flow* const> flows) const {
+    const State& s = *state_;
+    for (const Flow* f : flows) {
+        s.configured.prefetch_lists(PolicyQuery::outbound(*f));
+        s.own.prefetch_lists(PolicyQuery::outbound(*f));
+    }
+    for (const Flow* f : flows) {
+        s.configured.prefetch_rules(PolicyQuery::outbound(*f));
+        s.own.prefetch_rules(PolicyQuery::outbound(*f));
+    }
 }
 
 InboundVerdict SpdIndex::find_inbound(const Flow& flow) const {
-    const Snapshot& s = *current_.load(std::memory_order_acquire);
-    for (const Compiled& p : s.policies) {
-        if (p.selectors.matches_inbound(flow)) return {.action = p.action};
-    }
-    if (const SaChoices* own = protected_.choices.load(std::memory_order_acquire)) {
-        for (const SaChoice& c : *own) {
-            if (c.selectors.matches_inbound(flow)) return {.action = PolicyAction::protect};
-        }
-    }
-    return {.action = s.default_action, .by_default = true};
+    const State& s = *state_;
+    const State::View view = s.view();
+    const PolicyQuery q = PolicyQuery::inbound(flow);
+    if (const RuleNode* policy = s.configured.first(q, view.version, kAny)) return {.action = policy->target.action};
+    if (s.own.first(q, view.version, kAny) != nullptr) return {.action = PolicyAction::protect};
+    return {.action = view.default_action, .by_default = true};
 }
 
-bool SpdIndex::may_protect_outbound(const Flow& flow) const {
-    const Snapshot& s = *current_.load(std::memory_order_acquire);
-    const SaChoices* own = protected_.choices.load(std::memory_order_acquire);
-    for (const Compiled& p : s.policies) {
-        if (p.selectors.matches_outbound(flow)) return false;
-        if (p.action == PolicyAction::protect && p.selectors.may_match_outbound(flow)) return true;
-    }
-    return own != nullptr && std::any_of(own->begin(), own->end(),
-                                         [&](const SaChoice& c) { return c.selectors.may_match_outbound(flow); });
+bool SpdIndex::may_protect(const PolicyQuery& q) const {
+    const State& s = *state_;
+    const std::uint64_t version = s.view().version;
+    const RuleNode* const match = s.configured.first(q, version, kAny);
+    const RuleNode* const possible = s.configured.first_possible(q, version);
+    if (possible != nullptr && (match == nullptr || possible->rank < match->rank)) return true;
+    return match == nullptr && s.own.first_possible(q, version) != nullptr;
 }
 
-bool SpdIndex::may_protect_inbound(const Flow& flow) const {
-    const Snapshot& s = *current_.load(std::memory_order_acquire);
-    const SaChoices* own = protected_.choices.load(std::memory_order_acquire);
-    for (const Compiled& p : s.policies) {
-        if (p.selectors.matches_inbound(flow)) return false;
-        if (p.action == PolicyAction::protect && p.selectors.may_match_inbound(flow)) return true;
-    }
-    return own != nullptr && std::any_of(own->begin(), own->end(),
-                                         [&](const SaChoice& c) { return c.selectors.may_match_inbound(flow); });
+bool SpdIndex::may_protect_outbound(const Flow& flow) const { return may_protect(PolicyQuery::outbound(flow)); }
+bool SpdIndex::may_protect_inbound(const Flow& flow) const { return may_protect(PolicyQuery::inbound(flow)); }
+
+LookupCost SpdIndex::cost_outbound(const Flow& flow) const {
+    LookupCost cost;
+    const PolicyQuery q = PolicyQuery::outbound(flow);
+    const std::uint64_t version = state_->view().version;
+    const RuleNode* const policy = state_->configured.first(q, version, kAny, &cost);
+    if (policy != nullptr && policy->target.action != PolicyAction::protect) return cost;
+    const RuleNode* const own = state_->own.first(q, version, kSends, &cost);
+    if (own == nullptr && policy != nullptr) policy->target.slot->sas.first(q, version, kAny, &cost);
+    return cost;
 }
 
-std::shared_ptr<PolicySlot> SpdIndex::slot_of(PolicyId id) {
-    auto& slot = slots_[id];
-    if (!slot) {
-        slot = std::make_shared<PolicySlot>();
-        slot->id = id;
+bool SpdIndex::Configured::same_as(const ipsec::Policy& p) const {
+    return id == p.id && action == p.action && trap == p.trap && local == p.local && remote == p.remote;
+}
+
+// Which of the policies that there are stay where they are: those that are unchanged, as many as are still in order.
+PolicyOrder SpdIndex::plan(const ipsec::Spd& spd) const {
+    std::unordered_map<PolicyId, std::size_t> by_id;
+    for (std::size_t i = 0; i < policies_.size(); ++i) by_id.emplace(policies_[i].id, i);
+    PolicyOrder order(spd.policies.size());
+    for (std::size_t i = 0; i < spd.policies.size(); ++i) {
+        const auto found = by_id.find(spd.policies[i].id);
+        if (found == by_id.end() || !policies_[found->second].same_as(spd.policies[i])) continue;
+        order.match(i, found->second, policies_[found->second].rank);
+        by_id.erase(found);
     }
-    return slot;
+    order.settle();
+    return order;
 }
 
 void SpdIndex::set_policies(const ipsec::Spd& spd) {
-    auto next = std::make_unique<Snapshot>();
-    next->default_action = spd.default_action;
-    for (const ipsec::Policy& p : spd.policies) {
-        next->pinned.push_back(slot_of(p.id));
-        next->policies.push_back(
-            {CompiledSelectors::of(p.local, p.remote), p.action, p.trap, next->pinned.back().get()});
+    State& s = *state_;
+    const PolicyOrder order = plan(spd);
+    const std::uint64_t version = s.next_version();
+    std::vector<Configured> next(spd.policies.size());
+    // Backwards, so that a list of many rules with one key is filled at its front.
+    for (std::size_t i = next.size(); i-- > 0;) {
+        if (const auto kept = order.kept(i)) {
+            next[i] = std::move(policies_[*kept]);
+            policies_[*kept].kept = true;
+            continue;
+        }
+        const ipsec::Policy& p = spd.policies[i];
+        PolicySlot* const slot = s.use_slot(p.id);
+        RuleNode* const rule = s.configured.add({.selectors = CompiledSelectors::of(p.local, p.remote),
+                                                 .target = {.slot = slot, .action = p.action, .trap = p.trap},
+                                                 .rank = order.rank(i),
+                                                 .version = version});
+        next[i] = {.id = p.id,
+                   .action = p.action,
+                   .trap = p.trap,
+                   .local = p.local,
+                   .remote = p.remote,
+                   .rank = order.rank(i),
+                   .slot = slot,
+                   .rule = rule};
     }
-    current_.store(next.get(), std::memory_order_release);
-    reclaimer_.retire([old = std::shared_ptr<const Snapshot>(std::move(owned_))] {});
-    owned_ = std::move(next);
-    std::erase_if(slots_, [](const auto& entry) { return entry.second.use_count() == 1 && !entry.second->owned; });
+    std::swap(policies_, next);
+    for (const Configured& old : next) {
+        if (!old.kept) RuleSet::expire(old.rule, version);
+    }
+    s.publish(spd.default_action);
+    for (const Configured& old : next) {
+        if (!old.kept) State::retire(state_, s.configured, old.slot, old.rule);
+    }
 }
 
-void SpdIndex::swap_choices(PolicySlot& slot, SaChoices next) {
-    auto fresh = next.empty() ? nullptr : std::make_unique<const SaChoices>(std::move(next));
-    slot.choices.store(fresh.get(), std::memory_order_release);
-    if (slot.owned) reclaimer_.retire([old = std::shared_ptr<const SaChoices>(std::move(slot.owned))] {});
-    slot.owned = std::move(fresh);
+// The new rule and the end of the old one in one step.
+void SpdIndex::replace_rule(SaRule& current, const RuleTarget& target, const CompiledSelectors& selectors) {
+    State& s = *state_;
+    const std::uint64_t version = s.next_version();
+    const SaRule old = current;
+    current.slot = target.slot;
+    current.rule = s.sas_of(target.slot)
+                       .add({.selectors = selectors, .target = target, .rank = next_sa_rank_--, .version = version});
+    if (target.slot != nullptr) target.slot->sa_count.fetch_add(1, std::memory_order_relaxed);
+    RuleSet::expire(old.rule, version);
+    s.publish();
+    retire(old);
 }
 
-SaChoices SpdIndex::without(const PolicySlot& slot, const OutboundSa& sa) {
-    SaChoices out;
-    if (!slot.owned) return out;
-    for (const SaChoice& c : *slot.owned) {
-        if (c.sa != &sa) out.push_back(c);
-    }
-    return out;
+void SpdIndex::retire(const SaRule& rule) {
+    if (rule.slot != nullptr) rule.slot->sa_count.fetch_sub(1, std::memory_order_relaxed);
+    if (rule.slot == nullptr && rule.rule == nullptr) return;
+    State::retire(state_, state_->sas_of(rule.slot), rule.slot, rule.rule);
+}
+
+void SpdIndex::protect(OutboundSa& sa, const CompiledSelectors& selectors) {
+    replace_rule(sas_[&sa], {.sa = &sa, .sends = false}, selectors);
 }
 
 void SpdIndex::attach(PolicyId policy, OutboundSa& sa, const CompiledSelectors& selectors) {
-    const auto pinned = policy.value == 0 ? nullptr : slot_of(policy);
-    PolicySlot& slot = pinned ? *pinned : own_;
-    SaChoices next = without(slot, sa);
-    next.insert(next.begin(), {selectors, &sa});
-    swap_choices(slot, std::move(next));
+    PolicySlot* const slot = policy.value == 0 ? nullptr : state_->use_slot(policy);
+    replace_rule(sas_[&sa], {.slot = slot, .sa = &sa, .sends = true}, selectors);
 }
 
-void SpdIndex::detach(PolicyId policy, const OutboundSa& sa) {
-    const auto pinned = policy.value == 0 ? nullptr : slot_of(policy);
-    PolicySlot& slot = pinned ? *pinned : own_;
-    swap_choices(slot, without(slot, sa));
+void SpdIndex::remove(const OutboundSa& sa) {
+    const auto found = sas_.find(&sa);
+    if (found == sas_.end()) return;
+    RuleSet::expire(found->second.rule, state_->next_version());
+    state_->publish();
+    retire(found->second);
+    sas_.erase(found);
 }
-
-void SpdIndex::protect(const OutboundSa& sa, const CompiledSelectors& selectors) {
-    SaChoices next = without(protected_, sa);
-    // Never sent through: find_outbound() asks whether something covers the flow, not which.
-    next.insert(next.begin(), {selectors, const_cast<OutboundSa*>(&sa)});
-    swap_choices(protected_, std::move(next));
-}
-
-void SpdIndex::unprotect(const OutboundSa& sa) { swap_choices(protected_, without(protected_, sa)); }
-
-std::size_t SpdIndex::policies() const { return owned_->policies.size(); }
 
 }  // namespace sluice::dataplane

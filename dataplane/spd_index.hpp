@@ -4,30 +4,30 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
 #include "dataplane/flow.hpp"
+#include "dataplane/policy_order.hpp"
 #include "dataplane/reclaimer.hpp"
+#include "dataplane/rule_set.hpp"
 #include "dataplane/sa.hpp"
 #include "lib/ipsec/policy.hpp"
 
 namespace sluice::dataplane {
 
-// One outbound SA among those of a policy, with the selectors it was narrowed to.
-struct SaChoice {
-    CompiledSelectors selectors;
-    OutboundSa* sa;
-};
-using SaChoices = std::vector<SaChoice>;  // newest first; immutable once published
-
-// The SAs that serve one policy. Lives as long as a policy of this id or an SA for it exists. Control swaps choices;
-// acquired is written by whichever worker raises an Acquire.
+// A policy's id and its SAs, newest first, each with the selectors that it was narrowed to. Lives as long as a policy
+// of this id or an SA for it exists, and a grace period. acquired_cycles is written by whichever worker raises an
+// Acquire; the rest by control.
 struct PolicySlot {
-    PolicyId id;
-    std::atomic<const SaChoices*> choices{nullptr};
+    PolicySlot(PolicyId policy, Reclaimer& reclaimer) : id(policy), sas(reclaimer, kListed) {}
+    static constexpr unsigned kListed = 4;
+    const PolicyId id;
     std::atomic<std::uint64_t> acquired_cycles{0};
-    std::unique_ptr<const SaChoices> owned;  // control
+    std::atomic<std::uint32_t> sa_count{0};
+    RuleSet sas;
+    std::uint32_t users = 0;  // control: policies and SAs, until they are freed
 };
 
 // What the SPD says of an outbound packet.
@@ -51,13 +51,24 @@ struct InboundVerdict {
 // bypass and discard: of what is configured, the first match counts; where that is protect, or nothing, the newest SA
 // whose own selectors cover the packet takes it.
 //
-// Control writes, workers read: a snapshot pointer and one pointer to choices per policy, both reclaimed by QSBR.
+// Control writes, workers read. A lookup reads the version once, and then sees exactly the rules of that version: what
+// control adds is invisible until it stores the next version (release), what it removes stays in place for those that
+// read an older one, and is unlinked after one grace period and freed after another. So a change of many policies
+// takes effect in one step, and costs what differs. A lookup costs the tuples that there are (RuleSet), whatever the
+// number of policies and SAs.
 class SpdIndex {
   public:
     explicit SpdIndex(Reclaimer& reclaimer);
+    ~SpdIndex();
+    SpdIndex(const SpdIndex&) = delete;
+    SpdIndex& operator=(const SpdIndex&) = delete;
 
     // Workers.
     OutboundVerdict find_outbound(const Flow& flow) const;
+    // Whether the rules are so many that prefetch_outbound() pays.
+    bool is_large() const;
+    // Before find_outbound() for each of a burst: the misses of one step are under way together.
+    void prefetch_outbound(std::span<const Flow* const> flows) const;
     InboundVerdict find_inbound(const Flow& flow) const;
     // For a packet whose ports are not to be seen, and that no policy protects as it is: whether one for certain ports
     // could be about it and comes before what matches. Such a packet is dropped, since it may be the rest of a
@@ -65,39 +76,46 @@ class SpdIndex {
     bool may_protect_outbound(const Flow& flow) const;
     bool may_protect_inbound(const Flow& flow) const;
 
-    // Control.
+    // Control. Takes effect in one step. Costs a comparison with what there was, and then only what differs.
     void set_policies(const ipsec::Spd& spd);
-    // Lets the SA carry traffic of its policy. The SA outlives its detach() by a grace period.
+    // An SA of its own policy protects from install to remove, whether or not it carries outbound traffic yet.
+    void protect(OutboundSa& sa, const CompiledSelectors& selectors);
+    // Lets the SA carry traffic of its policy. Of those that cover a packet, the last one attached does.
     void attach(PolicyId policy, OutboundSa& sa, const CompiledSelectors& selectors);
-    void detach(PolicyId policy, const OutboundSa& sa);
-    // An SA of its own policy protects inbound from install to remove, whether or not it carries outbound traffic yet.
-    void protect(const OutboundSa& sa, const CompiledSelectors& selectors);
-    void unprotect(const OutboundSa& sa);
-    std::size_t policies() const;
+    // Ends both. The SA lives on for a grace period.
+    void remove(const OutboundSa& sa);
+    std::size_t policies() const { return policies_.size(); }
+    // Tests: what an outbound lookup looks at.
+    LookupCost cost_outbound(const Flow& flow) const;
 
   private:
-    struct Compiled {
-        CompiledSelectors selectors;
-        ipsec::PolicyAction action;
-        bool trap;
-        PolicySlot* slot;
+    // What workers read, and what the removal of a rule needs after this object is gone.
+    struct State;
+    struct Configured {
+        PolicyId id;
+        ipsec::PolicyAction action = ipsec::PolicyAction::discard;
+        bool trap = false;
+        ipsec::TrafficSelectors local;
+        ipsec::TrafficSelectors remote;
+        std::uint64_t rank = 0;
+        PolicySlot* slot = nullptr;
+        RuleNode* rule = nullptr;
+        bool kept = false;  // in the list that follows
+        bool same_as(const ipsec::Policy& p) const;
     };
-    struct Snapshot {
-        std::vector<Compiled> policies;
-        ipsec::PolicyAction default_action = ipsec::PolicyAction::bypass;
-        std::vector<std::shared_ptr<PolicySlot>> pinned;
+    struct SaRule {
+        PolicySlot* slot = nullptr;  // null: its own policy
+        RuleNode* rule = nullptr;
     };
-    static OutboundSa* choose(const PolicySlot& slot, const Flow& flow);
-    std::shared_ptr<PolicySlot> slot_of(PolicyId id);
-    void swap_choices(PolicySlot& slot, SaChoices next);
-    static SaChoices without(const PolicySlot& slot, const OutboundSa& sa);
+    PolicyOrder plan(const ipsec::Spd& spd) const;
+    void replace_rule(SaRule& rule, const RuleTarget& target, const CompiledSelectors& selectors);
+    void retire(const SaRule& rule);
+    bool may_protect(const PolicyQuery& query) const;
 
-    Reclaimer& reclaimer_;
-    std::atomic<const Snapshot*> current_{nullptr};  // control writes, workers read
-    std::unique_ptr<const Snapshot> owned_;
-    PolicySlot own_;        // SAs with policy id 0 that carry traffic
-    PolicySlot protected_;  // all SAs with policy id 0
-    std::unordered_map<PolicyId, std::shared_ptr<PolicySlot>> slots_;
+    std::shared_ptr<State> state_;
+    std::vector<Configured> policies_;  // control, as are the following
+    std::unordered_map<const OutboundSa*, SaRule> sas_;
+    std::uint64_t next_sa_rank_ = RuleNode::kNever - 1;  // newer SAs rank before older ones
 };
 
 }  // namespace sluice::dataplane

@@ -30,6 +30,11 @@ struct Reservation {
     Spi spi;
 };
 
+// What commands name an SA by.
+struct ByChild {
+    static std::uint32_t key(const OutboundSa& sa) { return sa.child.value + 256; }
+};
+
 // Segment to (this node or not). Control writes, workers read. All own on a single node.
 struct SegmentMap {
     static constexpr std::size_t kMaxSegments = 17;  // 1..16; index 0 unused
@@ -46,9 +51,9 @@ struct Tables {
         : config(c),
           ports(std::move(port_infos)),
           worker_count(workers),
-          sad(c.max_sas),
-          outbound(c.max_sas),
-          reserved(c.max_sas),
+          sad(reclaimer, c.max_sas),
+          outbound(reclaimer, c.max_sas),
+          reserved(reclaimer, c.max_sas),
           spd(reclaimer),
           neighbours(reclaimer),
           owned_fib(std::make_unique<Fib>(HostView{}, neighbours)),
@@ -59,7 +64,7 @@ struct Tables {
     const unsigned worker_count;
     Reclaimer reclaimer{64};
     SpiTable<InboundSa> sad;
-    SpiTable<OutboundSa> outbound;  // by child_key(); for commands, not for packets
+    SpiTable<OutboundSa, ByChild> outbound;  // by child_key(); for commands, not for packets
     SpiTable<Reservation> reserved;
     SpdIndex spd;
     Neighbours neighbours;

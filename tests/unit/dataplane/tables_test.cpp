@@ -7,8 +7,6 @@
 
 #include "dataplane/hold.hpp"
 #include "dataplane/lpm.hpp"
-#include "dataplane/spd_index.hpp"
-#include "dataplane/spi_table.hpp"
 #include "tests/unit/dataplane/gateway.hpp"
 
 using namespace sluice;
@@ -22,91 +20,7 @@ std::mt19937 seeded(const char* what) {
     return std::mt19937{seed};
 }
 
-net::IpAddress random_address(std::mt19937& random, bool v6) {
-    // Few values, so that things meet.
-    if (!v6) return net::IpAddress::v4(0x0a000000U + random() % 512);
-    std::array<Byte, 16> b{};
-    b[0] = 0xfd;
-    b[6] = static_cast<Byte>(random() % 3);
-    b[15] = static_cast<Byte>(random() % 64);
-    return net::IpAddress::v6(b);
-}
-
-ipsec::TrafficSelectors random_selectors(std::mt19937& random) {
-    ipsec::TrafficSelectors out;
-    for (unsigned n = 1 + random() % 2; n > 0; --n) {
-        const bool v6 = random() % 3 == 0;
-        ipsec::TrafficSelector s;
-        net::IpAddress a = random_address(random, v6);
-        net::IpAddress b = random_address(random, v6);
-        if (b < a) std::swap(a, b);
-        s.range = {a, b};
-        if (random() % 2 == 0) s.protocol = static_cast<std::uint8_t>(random() % 2 == 0 ? 6 : 17);
-        switch (random() % 4) {
-            case 0:
-                s.start_port = static_cast<std::uint16_t>(random() % 4);
-                s.end_port = 3;
-                break;
-            case 1:
-                s.start_port = 65535;
-                s.end_port = 0;
-                break;  // OPAQUE
-            default:
-                break;
-        }
-        out.push_back(s);
-    }
-    return out;
-}
-
-ipsec::PacketSelector random_packet(std::mt19937& random) {
-    const bool v6 = random() % 3 == 0;
-    ipsec::PacketSelector p;
-    p.source = random_address(random, v6);
-    p.destination = random_address(random, v6);
-    p.protocol = static_cast<std::uint8_t>(random() % 2 == 0 ? 6 : 17);
-    p.ports_known = random() % 4 != 0;
-    if (p.ports_known) {
-        p.source_port = static_cast<std::uint16_t>(random() % 5);
-        p.destination_port = static_cast<std::uint16_t>(random() % 5);
-    }
-    return p;
-}
-
 }  // namespace
-
-TEST_CASE("the compiled SPD answers like the reference list, outbound and inbound") {
-    std::mt19937 random = seeded("spd");
-    for (int round = 0; round < 300; ++round) {
-        Reclaimer reclaimer(1);
-        SpdIndex index(reclaimer);
-        ipsec::Spd spd;
-        for (unsigned id = 1; id <= 1 + random() % 8; ++id) {
-            ipsec::Policy p;
-            p.id = PolicyId{id};
-            p.action = static_cast<ipsec::PolicyAction>(random() % 3);
-            p.local = random_selectors(random);
-            p.remote = random_selectors(random);
-            spd.policies.push_back(p);
-        }
-        spd.default_action = random() % 2 == 0 ? ipsec::PolicyAction::bypass : ipsec::PolicyAction::discard;
-        index.set_policies(spd);
-        for (int i = 0; i < 200; ++i) {
-            const ipsec::PacketSelector packet = random_packet(random);
-            const Flow flow = to_flow(packet);
-            REQUIRE(to_selector(flow) == packet);
-            const ipsec::Policy* out = spd.find_outbound(packet);
-            const OutboundVerdict verdict = index.find_outbound(flow);
-            REQUIRE(verdict.action == (out != nullptr ? out->action : spd.default_action));
-            REQUIRE(verdict.by_default == (out == nullptr));
-            if (out != nullptr && out->action == ipsec::PolicyAction::protect) REQUIRE(verdict.slot->id == out->id);
-            const ipsec::Policy* in = spd.find_inbound(packet);
-            REQUIRE(index.find_inbound(flow).action == (in != nullptr ? in->action : spd.default_action));
-        }
-        reclaimer.collect();
-        REQUIRE(reclaimer.pending() == 0);
-    }
-}
 
 TEST_CASE("the longest prefix wins, like in a list of all of them") {
     std::mt19937 random = seeded("lpm");
@@ -140,45 +54,6 @@ TEST_CASE("the longest prefix wins, like in a list of all of them") {
             }
         }
     }
-}
-
-TEST_CASE("the SPI table holds what a map would, through tombstones and rebuilds") {
-    std::mt19937 random = seeded("spi table");
-    struct Thing {
-        Spi spi;
-    };
-    SpiTable<Thing> table(100);
-    std::map<std::uint32_t, std::unique_ptr<Thing>> model;
-    std::vector<std::unique_ptr<SpiTable<Thing>::Slots>> retired;
-    unsigned rebuilds = 0;
-    for (int step = 0; step < 20000; ++step) {
-        const Spi spi{256 + static_cast<std::uint32_t>(random() % 300) * 64};
-        if (random() % 2 == 0) {
-            auto thing = std::make_unique<Thing>(Thing{spi});
-            std::unique_ptr<SpiTable<Thing>::Slots> old;
-            const bool fits = model.size() < 100 && !model.contains(spi.value);
-            REQUIRE(table.insert(spi, thing.get(), old) == fits);
-            if (fits) model[spi.value] = std::move(thing);
-            if (old) {
-                ++rebuilds;
-                retired.push_back(std::move(old));
-            }
-        } else {
-            const auto found = model.find(spi.value);
-            REQUIRE(table.remove(spi) == (found == model.end() ? nullptr : found->second.get()));
-            if (found != model.end()) model.erase(found);
-        }
-        const Spi other{256 + static_cast<std::uint32_t>(random() % 300) * 64};
-        const auto found = model.find(other.value);
-        REQUIRE(table.find(other) == (found == model.end() ? nullptr : found->second.get()));
-    }
-    CHECK(rebuilds > 0);
-    Thing reserved{Spi{255}};
-    std::unique_ptr<SpiTable<Thing>::Slots> old;
-    CHECK_FALSE(table.insert(Spi{0}, &reserved, old));
-    CHECK_FALSE(table.insert(Spi{255}, &reserved, old));
-    CHECK(table.find(Spi{0}) == nullptr);
-    CHECK(table.find(Spi{1}) == nullptr);
 }
 
 TEST_CASE("TRAPS 58: nothing is freed while a worker may read it, and a sleeping one does not count") {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/algorithm.hpp"
 
-#include <string>
+#include <algorithm>
+#include <array>
+#include <cassert>
 
 namespace sluice::dataplane {
 
@@ -10,82 +12,87 @@ namespace {
 using crypto::Encr;
 using crypto::Integ;
 
-constexpr Algorithm gcm(Encr encr, std::uint16_t bits, std::uint8_t variant, std::uint8_t icv) {
-    return {.encr = encr,
-            .key_bits = bits,
-            .integ = Integ::none,
-            .engine = Engine::gcm,
-            .variant = variant,
-            .key = static_cast<std::uint8_t>(bits / 8),
-            .salt = 4,
-            .iv = 8,
-            .align = 4,
-            .icv = icv,
-            .integ_key = 0,
-            .aead = true,
-            .random_iv = false};
+constexpr Encr kEncrs[] = {Encr::aes_gcm_16, Encr::aes_gcm_12, Encr::aes_gcm_8, Encr::null_auth_aes_gmac,
+                           Encr::aes_ccm_16, Encr::aes_ccm_12, Encr::aes_ccm_8, Encr::chacha20_poly1305,
+                           Encr::aes_cbc,    Encr::aes_ctr,    Encr::null};
+constexpr Integ kIntegs[] = {Integ::hmac_sha2_256_128, Integ::hmac_sha2_384_192, Integ::hmac_sha2_512_256,
+                             Integ::hmac_sha1_96,      Integ::aes_xcbc_96,       Integ::aes_cmac_96};
+constexpr std::uint16_t kKeyBits[] = {0, 128, 192, 256};
+
+Engine engine_of(Encr encr, std::uint16_t key_bits) {
+    switch (encr) {
+        case Encr::aes_gcm_16:
+        case Encr::aes_gcm_12:
+        case Encr::aes_gcm_8:
+            return Engine::gcm;
+        case Encr::null_auth_aes_gmac:
+            return Engine::gmac;
+        case Encr::aes_ccm_16:
+        case Encr::aes_ccm_12:
+        case Encr::aes_ccm_8:
+            return key_bits == 192 ? Engine::ccm_parts : Engine::job;
+        case Encr::chacha20_poly1305:
+            return Engine::job;
+        default:
+            return Engine::separate;
+    }
 }
 
-constexpr Algorithm hmac(Encr encr, std::uint16_t bits, Integ integ, std::uint8_t integ_key, std::uint8_t icv) {
-    const bool cbc = encr == Encr::aes_cbc;
-    return {.encr = encr,
-            .key_bits = bits,
-            .integ = integ,
-            .engine = Engine::job,
-            .variant = 0,
-            .key = static_cast<std::uint8_t>(bits / 8),
-            .salt = 0,
-            .iv = static_cast<std::uint8_t>(cbc ? 16 : 0),
-            .align = static_cast<std::uint8_t>(cbc ? 16 : 4),
-            .icv = icv,
-            .integ_key = integ_key,
-            .aead = false,
-            .random_iv = cbc};
-}
+class Table {
+  public:
+    Table() {
+        for (const Encr encr : kEncrs) {
+            for (const std::uint16_t bits : kKeyBits) {
+                if (crypto::key_bits_valid(encr, bits)) add(*crypto::find_encr(encr), bits);
+            }
+        }
+        assert(count_ == kAlgorithmCount);
+    }
+    std::span<const Algorithm> rows() const { return rows_; }
 
-constexpr Algorithm kChaCha{.encr = Encr::chacha20_poly1305,
-                            .key_bits = 256,
-                            .integ = Integ::none,
-                            .engine = Engine::job,
-                            .variant = 0,
-                            .key = 32,
-                            .salt = 4,
-                            .iv = 8,
-                            .align = 4,
-                            .icv = 16,
-                            .integ_key = 0,
-                            .aead = true,
-                            .random_iv = false};
+  private:
+    void add(const crypto::EncrInfo& encr, std::uint16_t bits) {
+        if (encr.aead) return add(encr, bits, {Integ::none, "", 0, encr.icv});
+        for (const Integ integ : kIntegs) add(encr, bits, *crypto::find_integ(integ));
+    }
+    void add(const crypto::EncrInfo& encr, std::uint16_t bits, const crypto::IntegInfo& integ) {
+        rows_[count_] = {.encr = encr.id,
+                         .key_bits = bits,
+                         .integ = integ.id,
+                         .engine = engine_of(encr.id, bits),
+                         .row = count_,
+                         .variant = static_cast<std::uint8_t>(bits == 0 ? 0 : bits / 64 - 2),
+                         .key = static_cast<std::uint8_t>(bits / 8),
+                         .salt = encr.salt,
+                         .iv = encr.iv,
+                         .align = std::max<std::uint8_t>(encr.block, 4),
+                         .icv = integ.icv,
+                         .integ_key = integ.key,
+                         .aead = encr.aead,
+                         .random_iv = encr.id == Encr::aes_cbc};
+        ++count_;
+    }
 
-constexpr Algorithm kAlgorithms[] = {
-    gcm(Encr::aes_gcm_16, 128, 0, 16),
-    gcm(Encr::aes_gcm_16, 192, 1, 16),
-    gcm(Encr::aes_gcm_16, 256, 2, 16),
-    gcm(Encr::aes_gcm_12, 128, 0, 12),
-    gcm(Encr::aes_gcm_12, 192, 1, 12),
-    gcm(Encr::aes_gcm_12, 256, 2, 12),
-    gcm(Encr::aes_gcm_8, 128, 0, 8),
-    gcm(Encr::aes_gcm_8, 192, 1, 8),
-    gcm(Encr::aes_gcm_8, 256, 2, 8),
-    kChaCha,
-    hmac(Encr::aes_cbc, 128, Integ::hmac_sha2_256_128, 32, 16),
-    hmac(Encr::aes_cbc, 192, Integ::hmac_sha2_256_128, 32, 16),
-    hmac(Encr::aes_cbc, 256, Integ::hmac_sha2_256_128, 32, 16),
-    hmac(Encr::aes_cbc, 128, Integ::hmac_sha2_384_192, 48, 24),
-    hmac(Encr::aes_cbc, 192, Integ::hmac_sha2_384_192, 48, 24),
-    hmac(Encr::aes_cbc, 256, Integ::hmac_sha2_384_192, 48, 24),
-    hmac(Encr::aes_cbc, 128, Integ::hmac_sha2_512_256, 64, 32),
-    hmac(Encr::aes_cbc, 192, Integ::hmac_sha2_512_256, 64, 32),
-    hmac(Encr::aes_cbc, 256, Integ::hmac_sha2_512_256, 64, 32),
-    hmac(Encr::null, 0, Integ::hmac_sha2_256_128, 32, 16),
-    hmac(Encr::null, 0, Integ::hmac_sha2_384_192, 48, 24),
-    hmac(Encr::null, 0, Integ::hmac_sha2_512_256, 64, 32),
+    std::array<Algorithm, kAlgorithmCount> rows_{};
+    std::uint8_t count_ = 0;
 };
 
 }  // namespace
 
+std::span<const Algorithm> algorithms() {
+    static const Table table;
+    return table.rows();
+}
+
+std::string name_of(const Algorithm& a) {
+    std::string name{crypto::find_encr(a.encr)->name};
+    if (crypto::find_encr(a.encr)->key_length_attribute) name += "_" + std::to_string(a.key_bits);
+    if (const crypto::IntegInfo* const integ = crypto::find_integ(a.integ)) name += "/" + std::string(integ->name);
+    return name;
+}
+
 const Algorithm* find_algorithm(const crypto::CipherKeys& keys) {
-    for (const Algorithm& a : kAlgorithms) {
+    for (const Algorithm& a : algorithms()) {
         if (a.encr != keys.encr || a.integ != keys.integ) continue;
         if (a.key_bits == keys.key_bits || (a.encr == Encr::chacha20_poly1305 && keys.key_bits == 0)) return &a;
     }
@@ -101,10 +108,10 @@ Result<const Algorithm*> require_algorithm(const crypto::CipherKeys& keys) {
                                                 std::to_string(static_cast<unsigned>(keys.integ)));
     }
     if (keys.encr_key.size() != std::size_t{a->key} + a->salt || keys.integ_key.size() != a->integ_key) {
-        return fail(ErrorCode::invalid,
-                    "key lengths do not fit the ESP algorithm: " + std::to_string(keys.encr_key.size()) + " and " +
-                        std::to_string(keys.integ_key.size()) + " bytes, expected " + std::to_string(a->key + a->salt) +
-                        " and " + std::to_string(a->integ_key));
+        return fail(ErrorCode::invalid, "key lengths do not fit " + name_of(*a) + ": " +
+                                            std::to_string(keys.encr_key.size()) + " and " +
+                                            std::to_string(keys.integ_key.size()) + " bytes, expected " +
+                                            std::to_string(a->key + a->salt) + " and " + std::to_string(a->integ_key));
     }
     return a;
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
+// Bursts, one-shot GCM and GMAC, and IVs. Ciphers with a MAC and AEADs by jobs: crypto_jobs.cpp.
 #include "dataplane/crypto_engine.hpp"
 
+#include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstring>
-#include <utility>
+#include <numeric>
 
 #include "lib/base/be.hpp"
 
@@ -11,260 +14,196 @@ namespace sluice::dataplane {
 
 namespace {
 
-// Constant time; lengths 8 to 32.
-bool tags_equal(const Byte* a, const Byte* b, unsigned length) {
-    unsigned difference = 0;
-    for (unsigned i = 0; i < length; ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
-    return difference == 0;
-}
+// RFC 3686 4: the counter block is nonce | IV | 1, most significant byte first. AEADs take 12 bytes, CCM 11, and see
+// nothing of it.
+constexpr std::uint64_t kFirstCounter = std::uint64_t{1} << 56;
 
-IMB_HASH_ALG hash_of(crypto::Integ integ) {
-    switch (integ) {
-        case crypto::Integ::hmac_sha2_256_128:
-            return IMB_AUTH_HMAC_SHA_256;
-        case crypto::Integ::hmac_sha2_384_192:
-            return IMB_AUTH_HMAC_SHA_384;
-        case crypto::Integ::hmac_sha2_512_256:
-            return IMB_AUTH_HMAC_SHA_512;
-        default:
-            return IMB_AUTH_NULL;
-    }
-}
-
-void fill_aead_job(IMB_JOB& job, const CryptoOp& op) {
-    job.cipher_mode = IMB_CIPHER_CHACHA20_POLY1305;
-    job.hash_alg = IMB_AUTH_CHACHA20_POLY1305;
-    job.enc_keys = job.dec_keys = op.key->material().chacha;
-    job.src = op.text();
-    job.dst = op.text();
-    job.cipher_start_src_offset_in_bytes = 0;
-    job.hash_start_src_offset_in_bytes = 0;
-    job.msg_len_to_hash_in_bytes = op.text_length;
-    job.iv_len_in_bytes = 12;
-    job.u.CHACHA20_POLY1305.aad = op.aad;
-    job.u.CHACHA20_POLY1305.aad_len_in_bytes = op.esn ? 12 : 8;
-}
-
-void fill_hmac_job(IMB_JOB& job, const CryptoOp& op) {
+// Nonce and additional data. They are made for the whole burst before the first call: stored just before it, in pieces,
+// they cost a failed store-to-load forward each.
+void prepare(CryptoOp& op) {
     const Algorithm& a = op.key->algorithm();
-    const CryptoKey::BlockKeys& keys = op.key->material().block;
-    job.cipher_mode = a.random_iv ? IMB_CIPHER_CBC : IMB_CIPHER_NULL;
-    job.hash_alg = hash_of(a.integ);
-    job.enc_keys = keys.encrypt;
-    job.dec_keys = keys.decrypt;
-    job.src = op.esp;
-    job.dst = op.text();
-    job.cipher_start_src_offset_in_bytes = 8U + a.iv;
-    job.hash_start_src_offset_in_bytes = 0;
-    // The high half of an extended sequence number stands right behind the ciphertext while the MAC is made.
-    job.msg_len_to_hash_in_bytes = 8U + a.iv + op.text_length + (op.esn ? 4U : 0U);
-    job.iv_len_in_bytes = a.iv;
-    job.u.HMAC._hashed_auth_key_xor_ipad = keys.inner;
-    job.u.HMAC._hashed_auth_key_xor_opad = keys.outer;
-}
-
-// HMAC's state after one block of key xor pad (RFC 2104).
-void hmac_half(const IMB_MGR& m, const Algorithm& a, Bytes key, Byte pad, Byte* state) {
-    alignas(16) Byte block[128];
-    const std::size_t size = a.integ == crypto::Integ::hmac_sha2_256_128 ? 64 : 128;
-    std::memset(block, pad, sizeof(block));
-    for (std::size_t i = 0; i < key.size() && i < size; ++i) block[i] = static_cast<Byte>(pad ^ key[i]);
-    switch (a.integ) {
-        case crypto::Integ::hmac_sha2_256_128:
-            m.sha256_one_block(block, state);
-            break;
-        case crypto::Integ::hmac_sha2_384_192:
-            m.sha384_one_block(block, state);
-            break;
-        default:
-            m.sha512_one_block(block, state);
-            break;
-    }
-    wipe(block);
+    if (a.iv != 8) return;
+    std::uint64_t iv;
+    std::memcpy(&iv, op.iv(), 8);
+    const unsigned salt_bits = 8U * a.salt;
+    const std::uint64_t nonce[2] = {op.key->salt() | iv << salt_bits, iv >> (64 - salt_bits) | kFirstCounter};
+    std::memcpy(op.nonce, nonce, 16);
+    std::uint64_t spi_seq;
+    std::memcpy(&spi_seq, op.esp, 8);
+    const std::uint64_t high = byte_swap(op.seq_high);
+    const std::uint64_t aad_esn[2] = {(spi_seq & 0xffffffff) | high << 32, spi_seq >> 32};
+    const std::uint64_t aad[2] = {op.esn ? aad_esn[0] : spi_seq, aad_esn[1]};
+    std::memcpy(op.aad, aad, 16);
 }
 
 }  // namespace
 
-Result<MbManager> make_mb_manager() {
-    MbManager manager{alloc_mb_mgr(0)};
-    if (!manager) return fail(ErrorCode::exhausted, "IPsec-MB: no memory for a manager");
-    IMB_ARCH arch = IMB_ARCH_NONE;
-    init_mb_mgr_auto(manager.get(), &arch);
-    if (arch == IMB_ARCH_NONE || arch == IMB_ARCH_NOAESNI) {
-        return fail(ErrorCode::unsupported, "IPsec-MB: this processor has no AES instructions");
-    }
-    return manager;
-}
-
-const char* mb_code_path(const IMB_MGR& manager) {
-    switch (manager.used_arch) {
-        case IMB_ARCH_AVX512:
-            return "AVX512";
-        case IMB_ARCH_AVX2:
-            return "AVX2";
-        case IMB_ARCH_AVX:
-            return "AVX";
-        default:
-            return "SSE";
-    }
-}
-
-Result<KeyExpander> KeyExpander::make() {
-    auto manager = make_mb_manager();
-    if (!manager) return manager.error();
-    return KeyExpander{std::move(*manager)};
-}
-
-Result<void> KeyExpander::expand(const crypto::CipherKeys& keys, CryptoKey& out) const {
-    const auto found = require_algorithm(keys);
-    if (!found) return found.error();
-    const Algorithm& a = **found;
-    const Bytes cipher = keys.encr_key.view().first(a.key);
-    const Bytes salt = keys.encr_key.view().subspan(a.key);
-    out.algorithm_ = &a;
-    if (!salt.empty()) std::memcpy(&out.salt_, salt.data(), salt.size());
-    CryptoKey::Material& m = out.material_;
-    IMB_MGR* const mgr = manager_.get();
-    if (a.engine == Engine::gcm) {
-        if (a.variant == 0) mgr->gcm128_pre(cipher.data(), &m.gcm);
-        if (a.variant == 1) mgr->gcm192_pre(cipher.data(), &m.gcm);
-        if (a.variant == 2) mgr->gcm256_pre(cipher.data(), &m.gcm);
-        return {};
-    }
-    if (a.aead) {
-        std::memcpy(m.chacha, cipher.data(), sizeof(m.chacha));
-        return {};
-    }
-    if (a.key == 16) mgr->keyexp_128(cipher.data(), m.block.encrypt, m.block.decrypt);
-    if (a.key == 24) mgr->keyexp_192(cipher.data(), m.block.encrypt, m.block.decrypt);
-    if (a.key == 32) mgr->keyexp_256(cipher.data(), m.block.encrypt, m.block.decrypt);
-    expand_hmac(keys, out);
-    return {};
-}
-
-void KeyExpander::expand_hmac(const crypto::CipherKeys& keys, CryptoKey& out) const {
-    CryptoKey::BlockKeys& block = out.material_.block;
-    hmac_half(*manager_, *out.algorithm_, keys.integ_key.view(), 0x36, block.inner);
-    hmac_half(*manager_, *out.algorithm_, keys.integ_key.view(), 0x5c, block.outer);
+CryptoEngine::CryptoEngine(MbManager manager, MbManager narrow)
+    : manager_(std::move(manager)), narrow_(std::move(narrow)) {
+    IMB_MGR& m = *manager_;
+    gcm_seal_ = {m.gcm128_enc, m.gcm192_enc, m.gcm256_enc};
+    gcm_open_ = {m.gcm128_dec, m.gcm192_dec, m.gcm256_dec};
+    std::iota(places_.begin(), places_.end(), std::uint8_t{0});
 }
 
 Result<std::unique_ptr<CryptoEngine>> CryptoEngine::make(crypto::Random& random) {
     auto manager = make_mb_manager();
     if (!manager) return manager.error();
-    std::unique_ptr<CryptoEngine> engine{new CryptoEngine{std::move(*manager)}};
-    IMB_MGR& m = *engine->manager_;
-    engine->gcm_seal_ = {m.gcm128_enc, m.gcm192_enc, m.gcm256_enc};
-    engine->gcm_open_ = {m.gcm128_dec, m.gcm192_dec, m.gcm256_dec};
+    std::unique_ptr<CryptoEngine> engine{new CryptoEngine{std::move(*manager), make_sha_ni_manager()}};
     Secret<16> key;
     random.fill(key.mutable_view());
     alignas(16) Byte unused[16 * 15];
-    m.keyexp_128(key.view().data(), engine->iv_key_.data(), unused);
+    engine->manager_->keyexp_128(key.view().data(), engine->iv_key_.data(), unused);
     wipe(unused);
     return engine;
 }
 
-void CryptoEngine::unpredictable_iv(Byte* out) {
-    alignas(16) static constexpr Byte kZeros[16] = {};
-    alignas(16) std::uint64_t block[2] = {iv_counter_++, 0};
-    manager_->aes128_cfb_one(out, kZeros, block, iv_key_.data(), 16);
+// CTR's key stream over a counter that never stands still: the blocks of one refill differ in the last four bytes, the
+// refills in the first eight.
+void CryptoEngine::refill_ivs() {
+    iv_pool_.fill([this](MutBytes out) {
+        std::memset(out.data(), 0, out.size());
+        alignas(16) const std::uint64_t counter[2] = {iv_refills_++, 0};
+        IMB_JOB& job = jobs_[0];
+        job.enc_keys = iv_key_.data();
+        job.src = out.data();
+        job.dst = out.data();
+        job.cipher_start_src_offset_in_bytes = 0;
+        job.msg_len_to_cipher_in_bytes = out.size();
+        job.iv = reinterpret_cast<const Byte*>(counter);
+        job.iv_len_in_bytes = 16;
+        IMB_SUBMIT_CIPHER_BURST_NOCHECK(manager_.get(), &job, 1, IMB_CIPHER_CNTR, IMB_DIR_ENCRYPT, IMB_KEY_128_BYTES);
+    });
 }
 
-// Nonce and additional data are made for the whole burst before the first call: stored just before it, in pieces, they
-// cost a failed store-to-load forward each.
-void CryptoEngine::prepare(CryptoOp& op) const {
-    const Algorithm& a = op.key->algorithm();
-    if (a.aead) {
-        std::uint64_t iv;
-        std::memcpy(&iv, op.iv(), 8);
-        const std::uint64_t words[2] = {op.key->salt() | iv << 32, iv >> 32};
-        std::memcpy(op.nonce, words, 16);
-        std::uint64_t spi_seq;
-        std::memcpy(&spi_seq, op.esp, 8);
-        const std::uint64_t high = byte_swap(op.seq_high);
-        const std::uint64_t aad_esn[2] = {(spi_seq & 0xffffffff) | high << 32, spi_seq >> 32};
-        const std::uint64_t aad[2] = {op.esn ? aad_esn[0] : spi_seq, aad_esn[1]};
-        std::memcpy(op.aad, aad, 16);
-    } else if (a.iv != 0) {
-        std::memcpy(op.nonce, op.iv(), 16);
+CryptoEngine::Tag CryptoEngine::Tag::load(const Byte* icv, std::size_t length) {
+    assert(length >= 8 && length <= 32);
+    const std::size_t second = std::min<std::size_t>(8, length - 8);
+    const std::size_t third = length < 16 ? 0 : length - 16;
+    Tag tag;
+    std::memcpy(&tag.words[0], icv, 8);
+    std::memcpy(&tag.words[1], icv + second, 8);
+    std::memcpy(&tag.words[2], icv + third, 8);
+    std::memcpy(&tag.words[3], icv + length - 8, 8);
+    return tag;
+}
+
+bool CryptoEngine::Tag::equals(const Tag& other) const {
+    std::uint64_t difference = 0;
+    for (unsigned i = 0; i < 4; ++i) difference |= words[i] ^ other.words[i];
+    return difference == 0;
+}
+
+// Calls run once for each algorithm of the burst. Almost always there is one.
+template <class Run>
+void CryptoEngine::for_each_group(std::span<CryptoOp> ops, Run run) {
+    static_assert(kAlgorithmCount <= 64);
+    std::uint64_t rows = 0;
+    for (const CryptoOp& op : ops) rows |= std::uint64_t{1} << op.key->algorithm().row;
+    if (std::has_single_bit(rows)) {
+        return run(ops[0].key->algorithm(), Group{ops, std::span(places_).first(ops.size())});
     }
-}
-
-void CryptoEngine::seal_gcm(CryptoOp& op) {
-    const Algorithm& a = op.key->algorithm();
-    gcm_seal_[a.variant](&op.key->material().gcm, &gcm_context_, op.text(), op.text(), op.text_length, op.nonce, op.aad,
-                         op.esn ? 12 : 8, op.icv(), a.icv);
-}
-
-void CryptoEngine::open_gcm(CryptoOp& op) {
-    const Algorithm& a = op.key->algorithm();
-    alignas(16) Byte tag[16];
-    gcm_open_[a.variant](&op.key->material().gcm, &gcm_context_, op.text(), op.text(), op.text_length, op.nonce, op.aad,
-                         op.esn ? 12 : 8, tag, a.icv);
-    op.verified = tags_equal(tag, op.icv(), a.icv);
-}
-
-void CryptoEngine::submit(CryptoOp& op, unsigned index, IMB_CIPHER_DIRECTION direction) {
-    const Algorithm& a = op.key->algorithm();
-    Tags& tags = tags_[index];
-    if (direction == IMB_DIR_DECRYPT) std::memcpy(tags.received, op.icv(), a.icv);
-    if (!a.aead && op.esn) {
-        const Be32 high = Be32::of(op.seq_high);
-        std::memcpy(op.icv(), &high, sizeof(high));
-    }
-    IMB_JOB& job = *IMB_GET_NEXT_JOB(manager_.get());
-    a.aead ? fill_aead_job(job, op) : fill_hmac_job(job, op);
-    job.key_len_in_bytes = a.key;
-    job.msg_len_to_cipher_in_bytes = op.text_length;
-    job.iv = op.nonce;
-    job.auth_tag_output = tags.computed;
-    job.auth_tag_output_len_in_bytes = a.icv;
-    job.cipher_direction = direction;
-    job.chain_order = direction == IMB_DIR_ENCRYPT ? IMB_ORDER_CIPHER_HASH : IMB_ORDER_HASH_CIPHER;
-    IMB_SUBMIT_JOB_NOCHECK(manager_.get());
-}
-
-void CryptoEngine::flush() {
-    while (IMB_FLUSH_JOB(manager_.get()) != nullptr) {
+    for (; rows != 0; rows &= rows - 1) {
+        const auto row = static_cast<unsigned>(std::countr_zero(rows));
+        std::array<std::uint8_t, kMaxBurst> members;
+        std::size_t count = 0;
+        for (const std::uint8_t place : std::span(places_).first(ops.size())) {
+            if (ops[place].key->algorithm().row == row) members[count++] = place;
+        }
+        run(algorithms()[row], Group{ops, std::span(members).first(count)});
     }
 }
 
 void CryptoEngine::seal_burst(std::span<CryptoOp> ops) {
     assert(ops.size() <= kMaxBurst);
     for (CryptoOp& op : ops) prepare(op);
-    bool jobs = false;
-    for (unsigned i = 0; i < ops.size(); ++i) {
-        if (ops[i].key->algorithm().engine == Engine::gcm) {
-            seal_gcm(ops[i]);
-        } else {
-            submit(ops[i], i, IMB_DIR_ENCRYPT);
-            jobs = true;
-        }
-    }
-    if (!jobs) return;
-    flush();
-    for (unsigned i = 0; i < ops.size(); ++i) {
-        const Algorithm& a = ops[i].key->algorithm();
-        if (a.engine == Engine::job) std::memcpy(ops[i].icv(), tags_[i].computed, a.icv);
-    }
+    for_each_group(ops, [this](const Algorithm& a, const Group& group) { seal_group(a, group); });
 }
 
 void CryptoEngine::open_burst(std::span<CryptoOp> ops) {
     assert(ops.size() <= kMaxBurst);
     for (CryptoOp& op : ops) prepare(op);
-    bool jobs = false;
-    for (unsigned i = 0; i < ops.size(); ++i) {
-        if (ops[i].key->algorithm().engine == Engine::gcm) {
-            open_gcm(ops[i]);
-        } else {
-            submit(ops[i], i, IMB_DIR_DECRYPT);
-            jobs = true;
-        }
+    for_each_group(ops, [this](const Algorithm& a, const Group& group) { open_group(a, group); });
+}
+
+void CryptoEngine::seal_group(const Algorithm& a, const Group& group) {
+    switch (a.engine) {
+        case Engine::gcm:
+            return seal_gcm(a, group);
+        case Engine::gmac:
+            for (std::size_t i = 0; i < group.size(); ++i) gmac(a, group[i], group[i].icv());
+            return;
+        case Engine::job:
+            return seal_jobs(a, group);
+        case Engine::ccm_parts:
+            for (std::size_t i = 0; i < group.size(); ++i) {
+                ccm_by_parts(a, group[i], IMB_DIR_ENCRYPT, group[i].icv());
+            }
+            return;
+        case Engine::separate:
+            return seal_separate(a, group);
     }
-    if (!jobs) return;
-    flush();
-    for (unsigned i = 0; i < ops.size(); ++i) {
-        const Algorithm& a = ops[i].key->algorithm();
-        if (a.engine == Engine::job) ops[i].verified = tags_equal(tags_[i].computed, tags_[i].received, a.icv);
+}
+
+void CryptoEngine::open_group(const Algorithm& a, const Group& group) {
+    switch (a.engine) {
+        case Engine::gcm:
+            return open_gcm(a, group);
+        case Engine::job:
+            return open_jobs(a, group);
+        case Engine::separate:
+            return open_separate(a, group);
+        case Engine::gmac:
+        case Engine::ccm_parts:
+            return open_one_by_one(a, group);
+    }
+}
+
+void CryptoEngine::seal_gcm(const Algorithm& a, const Group& group) {
+    const aes_gcm_enc_dec_t seal = gcm_seal_[a.variant];
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        CryptoOp& op = group[i];
+        if (i + 1 < group.size()) group[i + 1].key->prefetch_powers(group[i + 1].text_length);
+        Byte* const text = op.text();
+        seal(&op.key->material().gcm, &gcm_context_, text, text, op.text_length, op.nonce, op.aad, op.aad_length(),
+             text + op.text_length, a.icv);
+    }
+}
+
+void CryptoEngine::open_gcm(const Algorithm& a, const Group& group) {
+    const aes_gcm_enc_dec_t open = gcm_open_[a.variant];
+    alignas(16) Byte tag[16];
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        CryptoOp& op = group[i];
+        if (i + 1 < group.size()) group[i + 1].key->prefetch_powers(group[i + 1].text_length);
+        Byte* const text = op.text();
+        open(&op.key->material().gcm, &gcm_context_, text, text, op.text_length, op.nonce, op.aad, op.aad_length(), tag,
+             a.icv);
+        op.verified = Tag::load(tag, a.icv).equals(Tag::load(text + op.text_length, a.icv));
+    }
+}
+
+// RFC 4543 3.3: SPI | [high half] | low half | IV | text is additional data, and nothing is encrypted. The high half is
+// not on the wire, so the SPI moves four bytes to the front for the time of the call.
+void CryptoEngine::gmac(const Algorithm& a, CryptoOp& op, Byte* tag) {
+    Byte* const front = op.esp - 4;
+    std::uint64_t saved;
+    std::memcpy(&saved, front, 8);
+    const std::uint64_t spi_high = saved >> 32 | std::uint64_t{byte_swap(op.seq_high)} << 32;
+    if (op.esn) std::memcpy(front, &spi_high, 8);
+    const Byte* const first = op.esn ? front : op.esp;
+    const auto length = static_cast<std::uint64_t>(op.icv() - first);
+    gcm_seal_[a.variant](&op.key->material().gcm, &gcm_context_, nullptr, nullptr, 0, op.nonce, first, length, tag,
+                         a.icv);
+    if (op.esn) std::memcpy(front, &saved, 8);
+}
+
+void CryptoEngine::open_one_by_one(const Algorithm& a, const Group& group) {
+    alignas(16) Byte tag[16];
+    for (std::size_t i = 0; i < group.size(); ++i) {
+        CryptoOp& op = group[i];
+        a.engine == Engine::gmac ? gmac(a, op, tag) : ccm_by_parts(a, op, IMB_DIR_DECRYPT, tag);
+        op.verified = Tag::load(tag, a.icv).equals(Tag::load(op.icv(), a.icv));
     }
 }
 

@@ -17,6 +17,7 @@
 #include "dataplane/eal.hpp"
 #include "dataplane/metrics.hpp"
 #include "dataplane/port.hpp"
+#include "dataplane/self_test.hpp"
 #include "dataplane/worker.hpp"
 #include "lib/base/log.hpp"
 
@@ -56,6 +57,7 @@ struct Dataplane::State {
     std::vector<WorkerWatch> watch;
     unsigned launched = 0;
     std::unique_ptr<WorkersBackend> backend;
+    AlgorithmSet usable;           // those that passed their self-test
     std::uint64_t kept_alive = 0;  // cycles
 };
 
@@ -151,6 +153,13 @@ Result<void> Dataplane::State::make_worker(WorkerId id, std::span<WorkerRings* c
 Result<void> Dataplane::State::launch() {
     auto expander = KeyExpander::make();
     if (!expander) return expander.error();
+    const auto passed = run_self_test(*expander);
+    if (!passed) return passed.error();
+    usable = *passed;
+    expander->restrict_to(usable);
+    for (const Algorithm& a : dataplane::algorithms()) {
+        if (!usable[a.row]) log_error("net", name_of(a) + " fails its self-test and is not used");
+    }
     backend =
         std::make_unique<WorkersBackend>(WorkersBackend::Parts{.tables = *tables,
                                                                .expander = std::move(*expander),
@@ -219,6 +228,18 @@ void Dataplane::maintain() {
     s.backend->add_neighbours(s.tables->neighbours.take_used());
 }
 
+std::vector<EspAlgorithm> Dataplane::algorithms() const {
+    std::vector<EspAlgorithm> all;
+    for (const Algorithm& a : dataplane::algorithms()) {
+        all.push_back({.encr = a.encr,
+                       .key_bits = a.key_bits,
+                       .integ = a.integ,
+                       .name = name_of(a),
+                       .usable = state_->usable[a.row]});
+    }
+    return all;
+}
+
 std::string Dataplane::host_interface(PortId port) const { return state_->hosts.at(port.value).name(); }
 
 std::vector<Counter> Dataplane::counters() const {
@@ -234,6 +255,8 @@ std::vector<Counter> Dataplane::counters() const {
     }
     append_tables(out, *s.tables);
     append_gauge(out, "packet_buffers_free", rte_mempool_avail_count(s.pool.get()), "packet buffers in the pool");
+    append_gauge(out, "esp_algorithms_unusable", static_cast<double>((~s.usable).count()),
+                 "ESP algorithms that failed their self-test at start");
     append_gauge(out, "packet_buffers", s.pool->size, "packet buffers that there are");
     return out;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "lib/base/result.hpp"
+#include "lib/crypto/algorithms.hpp"
 #include "lib/ipsec/backend.hpp"
 #include "lib/ipsec/segment.hpp"
 #include "lib/net/address.hpp"
@@ -83,6 +84,15 @@ struct Counter {
     std::string help;
 };
 
+// An ESP algorithm that workers carry, and whether it does what it should on this machine (FEATURES X3).
+struct EspAlgorithm {
+    crypto::Encr encr = crypto::Encr::none;
+    std::uint16_t key_bits = 0;
+    crypto::Integ integ = crypto::Integ::none;
+    std::string name;     // "AES_CBC_256/HMAC_SHA2_256_128"
+    bool usable = false;  // it has passed its self-test; SAs with one that has not are refused
+};
+
 // Owns EAL, ports, workers and everything they read. One in a process (EAL's rule). All calls from the control thread.
 class Dataplane {
   public:
@@ -102,6 +112,8 @@ class Dataplane {
     // Reclaims what workers have left behind and finishes queued commands; call every 100 ms or so. Never blocks.
     void maintain();
 
+    // All that workers carry, usable or not.
+    std::vector<EspAlgorithm> algorithms() const;
     // Name of the kernel interface behind a port.
     std::string host_interface(PortId port) const;
     std::vector<Counter> counters() const;

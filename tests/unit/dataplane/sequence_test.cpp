@@ -116,7 +116,7 @@ TEST_CASE("TRAPS 34: after a loss of a whole high half the SA comes back, and no
 }
 
 TEST_CASE("TRAPS 35: a million counter IVs: no two alike, node and incarnation in front") {
-    for (const char* name : {"aes128gcm16", "chacha20poly1305"}) {
+    for (const char* name : {"aes128gcm16", "chacha20poly1305", "aes128ccm16", "aes128ctr-sha1", "aes128gmac"}) {
         const auto suite = std::find_if(all_suites().begin(), all_suites().end(),
                                         [&](const Suite& s) { return std::string(s.name) == name; });
         auto ivs = million_ivs(*suite);

@@ -31,6 +31,10 @@ SLOTS = [
     Slot("theirgroup", moon_ike=f"aes128gcm16-prfsha256-modp2048,{IKE}", carol_ike=IKE),
     Slot("cbc", moon_ike="aes256-sha256-modp3072", moon_esp="aes256-sha256"),
     Slot("ecp", moon_ike="aes256gcm16-prfsha384-ecp384", moon_esp="aes256gcm16-ecp384"),
+    Slot("ctr", moon_esp="aes128ctr-sha1"),
+    Slot("ccm", moon_esp="aes256ccm8"),
+    Slot("xcbc", moon_esp="aes192-aesxcbc"),
+    Slot("nocrypt", moon_esp="null-aescmac"),
     Slot("six", v6=True),
     Slot("narrow", carol_ts="0.0.0.0/0"),
     Slot("wide", carol_ts="hosts"),
@@ -166,6 +170,15 @@ def suites():
             WORLD.traffic(name)
             WORLD.charon.swanctl("--terminate", "--ike", name)
             WORLD.gone(name)
+
+
+@counted("ESP with CTR, CCM, XCBC, and NULL with CMAC: salts and keys are cut from the keying material as charon does it")
+def esp_algorithms():
+    for name, begin in (("ctr", WORLD.up), ("ccm", WORLD.daemon.initiate), ("xcbc", WORLD.up), ("nocrypt", WORLD.daemon.initiate)):
+        begin(name)
+        WORLD.traffic(name)
+        WORLD.daemon.ctl("terminate", "--ike", name)
+        WORLD.gone(name)
 
 
 @counted("TRAPS 16: charon asks for everything and gets what is configured; it allows less than moon asks for")

@@ -73,5 +73,10 @@ def cbc():
     play("aes256-sha256", False)
 
 
+@case("aes128gmac with ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=90)
+def gmac():
+    play("aes128gmac-esn", True)
+
+
 if __name__ == "__main__":
     main()

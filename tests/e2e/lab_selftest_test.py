@@ -10,7 +10,7 @@ from lab.capture import Capture
 from lab.charon import Charon, psk_connection
 from lab.guest import KernelPeer
 from lab.net import Lab, run, wait_until
-from lab.static_sa import IP, SUITES, ScapyPeer, StaticPair
+from lab.static_sa import IP, SCAPY_SUITES, ScapyPeer, StaticPair
 from lab.traffic import Iperf3, ping, ping_until, tcp_echo, udp_echo
 from scapy.layers.inet import ICMP
 from scapy.packet import Raw
@@ -83,8 +83,8 @@ def kernel_scapy():
         peer = KernelPeer(lab, moon)
         moon.address("wan0", f"{topology.MOON4}/24")
         peer.exec(f"ip route add 10.1.0.0/24 via {topology.MOON4}")
-        for suite in SUITES:
-            for esn in (False, True) if suite.aead else (False,):
+        for suite in SCAPY_SUITES:
+            for esn in (False, True):
                 pair = StaticPair(suite, topology.CAROL4, topology.MOON4, topology.FAR4, topology.LAN4, esn=esn)
                 flipped = StaticPair(suite, topology.MOON4, topology.CAROL4, topology.LAN4, topology.FAR4, esn=esn)
                 peer.clear()

@@ -11,7 +11,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests"), str(TOP / "tests/e2e")]
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from lab.static_sa import SUITES, StaticPair
+from lab.static_sa import SCAPY_SUITES, SUITES, StaticPair
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.inet6 import ICMPv6EchoRequest, IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
@@ -21,7 +21,9 @@ from scapy.utils import wrpcap, wrpcapng
 from script import case, check, check_equal, main
 
 MOON, CAROL = "192.0.2.1", "192.0.2.2"
-ENCR = {"AES-GCM": 20, "CHACHA20-POLY1305": 28, "AES-CBC": 12, "NULL": 11}
+ENCR = {"AES-GCM": 20, "AES-CCM": 16, "CHACHA20-POLY1305": 28, "AES-CBC": 12, "AES-CTR": 13, "NULL": 11}
+INTEG = {None: 0, "HMAC-SHA1-96": 2, "AES-CMAC-96": 8, "SHA2-256-128": 12, "SHA2-384-192": 13, "SHA2-512-256": 14}
+SALT = {"AES-GCM": 4, "AES-CCM": 3, "CHACHA20-POLY1305": 4, "AES-CTR": 4}
 
 
 def inner(number, reverse=False, size=40):
@@ -42,9 +44,9 @@ class Scene:
     def _association(self, spi, src, dst, first):
         suite = self.pair.suite
         encr, integ = self.pair.keys(spi)
-        bits = 8 * (len(encr) - 4) if suite.aead else 8 * len(encr)
+        bits = 8 * (len(encr) - SALT.get(suite.scapy_encr, 0))
         self.keys.append({"t": "esp", "dir": "out", "spi": f"{spi:#010x}", "src": src, "dst": dst, "encr": ENCR[suite.scapy_encr],
-                          "key_bits": bits, "integ": 12 if integ else 0, "esn": self.pair.esn, "encr_key": encr.hex(), "integ_key": integ.hex()})
+                          "key_bits": bits, "integ": INTEG[suite.scapy_integ], "esn": self.pair.esn, "encr_key": encr.hex(), "integ_key": integ.hex()})
         words = {"auth_algo": suite.scapy_integ, "auth_key": integ} if integ else {}
         words.update({"esn_en": True, "esn": first >> 32} if self.pair.esn else {})
         return SecurityAssociation(ESP, spi=spi, seq_num=first & 0xFFFFFFFF, crypt_algo=suite.scapy_encr, crypt_key=encr or None,
@@ -105,7 +107,7 @@ def busy(**words):
 
 @case("clean captures of every suite pass, plain and in UDP")
 def clean():
-    for suite in SUITES:
+    for suite in SCAPY_SUITES:
         report = busy(suite=suite).audit()
         check_equal(report["violations"], [], suite.proposal)
         check_equal(report["protected"]["out"], {"entered": 6, "left": 6, "missing": 0, "more_than_entered": 0})
@@ -333,6 +335,32 @@ def refused():
                                   capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
             check_equal(done.returncode, 2, text)
             check(text in done.stderr, done.stderr)
+
+
+# Transforms that scapy does not know: encr, key with salt, integ and its key, IV, what is covered before it, text and ICV, plaintext.
+PUBLISHED = {
+    "draft-mcgrew-gcm-test, GMAC (RFC 4543)": (
+        21, "4c80cdefbb5d10da906ac73c3613a63422433c64", 0, "", "0000000000000000", "0000432100000007",
+        "45000030da3a00008001df3bc0a80005c0a800010800c6cd020007006162636465666768696a6b6c6d6e6f707172737401020201"
+        "f2a9a836e155106aa8dcd618e4099aaa",
+        "45000030da3a00008001df3bc0a80005c0a800010800c6cd020007006162636465666768696a6b6c6d6e6f707172737401020201"),
+    "RFC 3566 4.6 test case 4": (11, "", 5, "000102030405060708090a0b0c0d0e0f", "", "0001020304050607",
+                                 "08090a0b0c0d0e0f10111213" "47f51b4564966215b8985c63", "08090a0b0c0d0e0f10111213"),
+    "the GCM specification's case 2 with an ICV of 8 bytes": (18, "00" * 20, 0, "", "00" * 8, "", "0388dace60b6a392f328c2b971b2fe78" "ab6e47d42cec13bd",
+                                                              "00" * 16),
+}
+
+
+@case("GMAC, XCBC and short ICVs: published packets verify, and with any byte changed they do not")
+def published():
+    sys.path.insert(0, str(TOP / "tools"))
+    from wire_audit.keys import Sealed
+    for name, (encr, encr_key, integ, integ_key, *rest) in PUBLISHED.items():
+        sealed = Sealed(encr, bytes.fromhex(encr_key), integ, bytes.fromhex(integ_key))
+        iv, covered, body, plain = (bytes.fromhex(part) for part in rest)
+        check_equal(sealed.open(iv, body, covered), plain, name)
+        for at in range(len(body)):
+            check(sealed.open(iv, body[:at] + bytes([body[at] ^ 1]) + body[at + 1:], covered) is None, f"{name}: byte {at} may change")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,47 @@ from dataclasses import dataclass
 warnings.filterwarnings("ignore")
 from cryptography.exceptions import InvalidTag  # noqa: E402
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes  # noqa: E402
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305  # noqa: E402
+from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM, ChaCha20Poly1305  # noqa: E402
+from cryptography.hazmat.primitives.cmac import CMAC  # noqa: E402
 
-NULL, AES_CBC, AES_GCM_8, AES_GCM_12, AES_GCM_16, CHACHA20 = 11, 12, 18, 19, 20, 28
-_INTEG = {2: ("sha1", 12), 12: ("sha256", 16), 13: ("sha384", 24), 14: ("sha512", 32)}
-_ENCR = {NULL: "NULL", AES_CBC: "AES_CBC", AES_GCM_16: "AES_GCM_16", CHACHA20: "CHACHA20_POLY1305"}
+NULL, AES_CBC, AES_CTR, GMAC, CHACHA20 = 11, 12, 13, 21, 28
+GCM, CCM = {18: 8, 19: 12, 20: 16}, {14: 8, 15: 12, 16: 16}  # transform -> ICV in bytes
+_HMAC = {2: ("sha1", 12), 12: ("sha256", 16), 13: ("sha384", 24), 14: ("sha512", 32)}
+XCBC, AES_CMAC = 5, 8
+_ENCR = {NULL: "NULL", AES_CBC: "AES_CBC", AES_CTR: "AES_CTR", GMAC: "NULL_AES_GMAC", CHACHA20: "CHACHA20_POLY1305",
+         **{t: f"AES_GCM_{n}" for t, n in GCM.items()}, **{t: f"AES_CCM_{n}" for t, n in CCM.items()}}
+
+
+def _xor(one, other):
+    return bytes(a ^ b for a, b in zip(one, other))
+
+
+def _aes(key, mode, data):
+    machine = Cipher(algorithms.AES(key), mode).encryptor()
+    return machine.update(data) + machine.finalize()
+
+
+def _xcbc(key, data):
+    """AES-XCBC-MAC (RFC 3566 4)."""
+    k1, k2, k3 = (_aes(key, modes.ECB(), bytes([n]) * 16) for n in (1, 2, 3))
+    rest = len(data) - (len(data) - 1) // 16 * 16 if data else 0
+    body, last = data[:len(data) - rest], data[len(data) - rest:]
+    last = _xor(last, k2) if len(last) == 16 else _xor((last + b"\x80").ljust(16, b"\0"), k3)
+    return _aes(k1, modes.CBC(bytes(16)), body + last)[-16:]
+
+
+def _cmac(key, data):
+    machine = CMAC(algorithms.AES(key))
+    machine.update(data)
+    return machine.finalize()
+
+
+def _mac(integ, key, data):
+    """The ICV of an integrity transform."""
+    if integ in _HMAC:
+        name, size = _HMAC[integ]
+        return hmac.digest(key, data, name)[:size]
+    return (_xcbc if integ == XCBC else _cmac)(key, data)[:12]
 
 
 class BadKeyLog(Exception):
@@ -24,38 +60,54 @@ class Sealed:
     """One direction's transform and keys. open() verifies and decrypts; both ESP and IKE's SK payload are made of it."""
 
     def __init__(self, encr, encr_key, integ, integ_key):
-        if encr not in _ENCR or (integ and integ not in _INTEG):
+        self.encr, self.integ, self.aead = encr, integ, encr in GCM or encr in CCM or encr in (GMAC, CHACHA20)
+        if encr not in _ENCR or (not self.aead and integ not in (*_HMAC, XCBC, AES_CMAC)):
             raise ValueError(f"transform encr={encr} integ={integ} is not handled")
-        self.encr, self.aead = encr, encr in (AES_GCM_16, CHACHA20)
-        self.name = _ENCR[encr] + (f"_{len(encr_key[:-4] if self.aead else encr_key) * 8}" if encr != NULL else "")
+        salt = {NULL: 0, AES_CBC: 0, **dict.fromkeys(CCM, 3)}.get(encr, 4)
+        self.key, self.salt = encr_key[:len(encr_key) - salt], encr_key[len(encr_key) - salt:]
+        self.name = _ENCR[encr] + (f"_{len(self.key) * 8}" if encr != NULL else "")
         self.iv_size = {NULL: 0, AES_CBC: 16}.get(encr, 8)
-        self.hash, self.icv_size = (None, 16) if self.aead else _INTEG[integ]
-        self.key, self.salt = (encr_key[:-4], encr_key[-4:]) if self.aead else (encr_key, b"")
+        self.icv_size = {**GCM, **CCM, GMAC: 16, CHACHA20: 16}[encr] if self.aead else _HMAC.get(integ, ("", 12))[1]
         self.integ_key = integ_key
         self.identity = hashlib.sha256(bytes([encr]) + encr_key).digest()[:16]
-        if self.aead:
-            self.cipher = (AESGCM if encr == AES_GCM_16 else ChaCha20Poly1305)(self.key)
+        if encr in CCM:
+            self.cipher = AESCCM(self.key, tag_length=self.icv_size)
+        elif encr == CHACHA20:
+            self.cipher = ChaCha20Poly1305(self.key)
+        elif self.aead:
+            self.cipher = AESGCM(self.key)
 
     def open(self, iv, body, covered, suffix=b""):
         """Plaintext of `body` (ICV at its end), or None where the ICV is wrong. AEAD: `covered` is the AAD. Otherwise the MAC is
         over `covered`, the IV, the ciphertext and `suffix`."""
         if len(body) < self.icv_size:
             return None
+        data, icv = body[:-self.icv_size], body[-self.icv_size:]
         if self.aead:
             try:
-                return self.cipher.decrypt(self.salt + iv, body, covered)
+                return self._open_aead(self.salt + iv, data, icv, covered)
             except InvalidTag:
                 return None
-        data, icv = body[:-self.icv_size], body[-self.icv_size:]
-        mac = hmac.digest(self.integ_key, covered + iv + data + suffix, self.hash)[:self.icv_size]
-        if not hmac.compare_digest(mac, icv):
+        if not hmac.compare_digest(_mac(self.integ, self.integ_key, covered + iv + data + suffix), icv):
             return None
         if self.encr == NULL:
             return data
+        if self.encr == AES_CTR:  # RFC 3686 4: nonce, IV, and a counter that starts at 1
+            return _aes(self.key, modes.CTR(self.salt + iv + b"\0\0\0\1"), data)
         if not data or len(data) % 16:
             return None
         machine = Cipher(algorithms.AES(self.key), modes.CBC(iv)).decryptor()
         return machine.update(data) + machine.finalize()
+
+    def _open_aead(self, nonce, data, icv, covered):
+        if self.encr == GMAC:  # RFC 4543 3.3: all of it is additional data
+            self.cipher.decrypt(nonce, icv, covered + nonce[-8:] + data)
+            return data
+        if self.encr in GCM and self.icv_size < 16:  # RFC 4106 6: a tag that is cut short
+            machine = Cipher(algorithms.AES(self.key), modes.GCM(nonce, icv, min_tag_length=self.icv_size)).decryptor()
+            machine.authenticate_additional_data(covered)
+            return machine.update(data) + machine.finalize()
+        return self.cipher.decrypt(nonce, data + icv, covered)
 
 
 @dataclass

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "dataplane/path.hpp"
+#include "dataplane/shared_sa.hpp"
 
 // What an SA has carried, and how far it may go; the same for both halves. The owner of the SA runs it.
 namespace sluice::dataplane {
@@ -29,8 +30,26 @@ template <class Sa>
     if (!sa.limits.hard_raised) sa.limits.hard_raised = raise({.kind = EventKind::hard_expire, .child = sa.child});
 }
 
+// Of an SA that several workers carry: a share of its lifetime is used up, and the next one is taken.
+template <class Sa>
+void Path::used_share(Sa& sa) {
+    const auto more = [](Allowance& allowance, std::uint64_t used, std::uint64_t& check) {
+        while (used >= check) {
+            const std::uint64_t share = allowance.take();
+            if (share == 0) return false;
+            check = share == Allowance::kUnlimited ? share : check + share;
+        }
+        return true;
+    };
+    const bool packets = more(sa.shared->packets, sa.usage.packets.get(), sa.limits.check_packets);
+    const bool bytes = more(sa.shared->bytes, sa.usage.bytes.get(), sa.limits.check_bytes);
+    if (sa.shared->packets.soft_reached() || sa.shared->bytes.soft_reached()) raise_soft(sa);
+    if (!packets || !bytes) raise_hard(sa);
+}
+
 template <class Sa>
 [[gnu::noinline]] void Path::reached_limit(Sa& sa) {
+    if (sa.shared != nullptr) return used_share(sa);
     const ipsec::Lifetime& l = sa.lifetime;
     const std::uint64_t packets = sa.usage.packets.get();
     const std::uint64_t bytes = sa.usage.bytes.get();

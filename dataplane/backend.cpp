@@ -8,13 +8,15 @@
 #include <string>
 #include <utility>
 
+#include "dataplane/shared_sa.hpp"
+
 namespace sluice::dataplane {
 
 namespace {
 
 std::string number(ChildSaId id) { return std::to_string(id.value); }
 
-// What the owner has written, read while it writes on.
+// What a worker has written, read while it writes on.
 ipsec::SaCounters read_usage(const SaUsage& u) {
     ipsec::SaCounters c;
     c.packets = u.packets.get();
@@ -32,6 +34,14 @@ ipsec::SaCounters read_usage(const SaUsage& u) {
     return c;
 }
 
+void add_usage(ipsec::SaCounters& sum, const SaUsage& u) {
+    const ipsec::SaCounters c = read_usage(u);
+    sum.packets += c.packets;
+    sum.bytes += c.bytes;
+    sum.highest = std::max(sum.highest, c.highest);
+    sum.idle = std::min(sum.idle, c.idle);
+}
+
 }  // namespace
 
 WorkersBackend::WorkersBackend(Parts parts)
@@ -39,7 +49,8 @@ WorkersBackend::WorkersBackend(Parts parts)
       expander_(std::move(parts.expander)),
       rings_(parts.rings.begin(), parts.rings.end()),
       wake_(std::move(parts.wake)),
-      event_fd_(parts.event_fd) {}
+      event_fd_(parts.event_fd),
+      steering_(parts.steering) {}
 
 // No worker runs any more.
 WorkersBackend::~WorkersBackend() {
@@ -85,7 +96,9 @@ SaPlacement WorkersBackend::place(const ipsec::ChildSa& sa) const {
     return {.inbound_owner = tables_.owner_of(sa.local.address, sa.inbound.spi),
             .outbound_owner = tables_.owner_of(peer, sa.outbound.spi),
             .inbound_segment = segments.inbound(sa.local.address, sa.inbound.spi),
-            .outbound_segment = segments.outbound(peer, sa.outbound.spi)};
+            .outbound_segment = segments.outbound(peer, sa.outbound.spi),
+            .segments = tables_.segments,
+            .workers = tables_.worker_count};
 }
 
 Result<void> WorkersBackend::install(const ipsec::ChildSa& sa) {
@@ -125,6 +138,17 @@ void WorkersBackend::publish(Child& child, SaPair pair) {
         tables_.spd.protect(*child.outbound, selectors);
     }
     release(child.spec.inbound.spi);
+    steer(child);
+}
+
+// The peer's packets come to the owner by themselves where a NIC can tell them apart.
+void WorkersBackend::steer(const Child& child) {
+    if (steering_ == nullptr || child.inbound->shared != nullptr) return;
+    steering_->add({.spi = child.spec.inbound.spi,
+                    .family = child.spec.local.address.family(),
+                    .encap = child.spec.encap,
+                    .udp_port = child.spec.local.port},
+                   child.inbound->owner);
 }
 
 Result<void> WorkersBackend::enable_outbound(ChildSaId id) {
@@ -155,8 +179,14 @@ Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint&
     command.child = id;
     command.outer = OuterTemplate::of(local, remote, encap);
     command.remote = remote;
-    send(child.outbound->owner, command);
-    if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
+    if (child.outbound->shared != nullptr) {
+        broadcast(command);
+        again_.push_back(command);  // for a slice that was on its way from one worker to another
+    } else {
+        send(child.outbound->owner, command);
+        if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
+    }
+    steer(child);
     return {};
 }
 
@@ -167,6 +197,7 @@ Result<void> WorkersBackend::remove(ChildSaId id) {
     tables_.spd.remove(*child.outbound);
     tables_.outbound.remove(Tables::child_key(id));
     tables_.sad.remove(child.spec.inbound.spi);
+    if (steering_ != nullptr) steering_->remove(child.spec.inbound.spi);
     tables_.reclaimer.retire(std::unique_ptr<OutboundSa>(child.outbound));
     tables_.reclaimer.retire(std::unique_ptr<InboundSa>(child.inbound));
     children_.erase(found);
@@ -176,7 +207,11 @@ Result<void> WorkersBackend::remove(ChildSaId id) {
 Result<ipsec::ChildSaCounters> WorkersBackend::query(ChildSaId id) const {
     const auto found = children_.find(id);
     if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
-    return ipsec::ChildSaCounters{read_usage(found->second.inbound->usage), read_usage(found->second.outbound->usage)};
+    const Child& child = found->second;
+    ipsec::ChildSaCounters sum{read_usage(child.inbound->usage), read_usage(child.outbound->usage)};
+    for_each_slice(*child.inbound, [&](const InboundSa& slice) { add_usage(sum.inbound, slice.usage); });
+    for_each_lane(*child.outbound, [&](const OutboundSa& lane) { add_usage(sum.outbound, lane.usage); });
+    return sum;
 }
 
 void WorkersBackend::send(WorkerId worker, const Command& command) {
@@ -197,6 +232,7 @@ void WorkersBackend::broadcast(const Command& command) {
 void WorkersBackend::retry_commands() {
     std::vector<Pending> waiting = std::exchange(pending_, {});
     for (const Pending& p : waiting) send(p.worker, p.command);
+    for (const Command& command : std::exchange(again_, {})) broadcast(command);
 }
 
 void WorkersBackend::collect_events() {

@@ -9,6 +9,7 @@
 
 #include "dataplane/events.hpp"
 #include "dataplane/sa.hpp"
+#include "dataplane/steering.hpp"
 #include "dataplane/tables.hpp"
 #include "lib/ipsec/backend.hpp"
 
@@ -26,6 +27,7 @@ class WorkersBackend final : public ipsec::IpsecBackend {
         std::span<WorkerRings* const> rings;
         std::function<void(WorkerId)> wake;
         int event_fd = -1;
+        Steering* steering = nullptr;  // null: no port has a choice of queues
     };
     explicit WorkersBackend(Parts parts);
     ~WorkersBackend() override;
@@ -64,6 +66,7 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     };
     SaPlacement place(const ipsec::ChildSa& sa) const;
     void publish(Child& child, SaPair pair);
+    void steer(const Child& child);
     void send(WorkerId worker, const Command& command);
     void broadcast(const Command& command);
     void collect_events();
@@ -76,11 +79,13 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     std::vector<WorkerRings*> rings_;
     std::function<void(WorkerId)> wake_;
     int event_fd_;
+    Steering* steering_;
     std::unordered_map<ChildSaId, Child> children_;
     std::unordered_map<Spi, std::unique_ptr<Reservation>> reservations_;
     std::vector<ipsec::BackendEvent> events_;
     std::vector<NeighbourWanted> neighbours_;
     std::vector<Pending> pending_;
+    std::vector<Command> again_;
 };
 
 }  // namespace sluice::dataplane

@@ -18,6 +18,7 @@
 #include "dataplane/metrics.hpp"
 #include "dataplane/port.hpp"
 #include "dataplane/self_test.hpp"
+#include "dataplane/watchdog.hpp"
 #include "dataplane/worker.hpp"
 #include "lib/base/log.hpp"
 
@@ -33,6 +34,28 @@ int run_worker(void* worker) {
     return 0;
 }
 
+// Runs f on a worker's core before the worker does, so that the memory it takes is of that core's NUMA node: rings, the
+// path with its notes and its crypto state.
+template <class F>
+Result<void> on_core_of(WorkerId worker, F f) {
+    struct Call {
+        F* f;
+        Result<void> result;
+    } call{&f, {}};
+    const auto run = [](void* argument) {
+        auto& c = *static_cast<Call*>(argument);
+        c.result = (*c.f)();
+        return 0;
+    };
+    const int failed = rte_eal_remote_launch(run, &call, worker_lcore(worker));
+    if (failed != 0) {
+        return fail(ErrorCode::io,
+                    "worker " + std::to_string(worker.value) + " has no core: " + std::strerror(-failed));
+    }
+    rte_eal_wait_lcore(worker_lcore(worker));
+    return call.result;
+}
+
 }  // namespace
 
 // In the order in which they are made; they go in the opposite one.
@@ -40,7 +63,9 @@ struct Dataplane::State {
     ~State();
     Result<void> open_ports();
     Result<void> make_workers();
+    Result<void> make_rings(WorkerId id);
     Result<void> make_worker(WorkerId id, std::span<WorkerRings* const> rings, crypto::Random& random);
+    void make_steering();
     Result<void> launch();
     void watch_workers(std::uint64_t now);
 
@@ -51,6 +76,7 @@ struct Dataplane::State {
     std::vector<Port> ports;
     std::vector<HostTap> hosts;
     std::unique_ptr<Tables> tables;
+    std::unique_ptr<Steering> steering;  // where a port has several queues
     std::vector<std::unique_ptr<WorkerRings>> rings;
     std::vector<WorkerRings*> ring_pointers;
     std::vector<std::unique_ptr<Worker>> workers;
@@ -71,6 +97,7 @@ Dataplane::State::~State() {
         while (r->handover.take(m)) rte_pktmbuf_free(m);
     }
     rings.clear();
+    steering.reset();
     tables.reset();
     hosts.clear();
     ports.clear();
@@ -105,17 +132,25 @@ Result<void> Dataplane::State::open_ports() {
 
 Result<void> Dataplane::State::make_workers() {
     for (std::uint16_t w = 0; w < config.workers.size(); ++w) {
-        auto made = WorkerRings::make(WorkerId{w});
-        if (!made) return made.error();
-        rings.push_back(std::move(*made));
-        ring_pointers.push_back(rings.back().get());
+        const WorkerId id{w};
+        if (const auto made = on_core_of(id, [&] { return make_rings(id); }); !made) return made.error();
     }
     crypto::SystemRandom random;
     workers.reserve(config.workers.size());
     for (std::uint16_t w = 0; w < config.workers.size(); ++w) {
-        if (const auto made = make_worker(WorkerId{w}, ring_pointers, random); !made) return made.error();
+        const WorkerId id{w};
+        const auto made = on_core_of(id, [&] { return make_worker(id, ring_pointers, random); });
+        if (!made) return made.error();
     }
-    watch.resize(workers.size());
+    watch.resize(workers.size(), WorkerWatch(rte_get_tsc_hz()));
+    return {};
+}
+
+Result<void> Dataplane::State::make_rings(WorkerId id) {
+    auto made = WorkerRings::make(id);
+    if (!made) return made.error();
+    rings.push_back(std::move(*made));
+    ring_pointers.push_back(rings.back().get());
     return {};
 }
 
@@ -150,6 +185,17 @@ Result<void> Dataplane::State::make_worker(WorkerId id, std::span<WorkerRings* c
     return {};
 }
 
+void Dataplane::State::make_steering() {
+    std::vector<Steering::PortQueues> choices;
+    for (const Port& p : ports) {
+        if (p.queues() == 1) continue;
+        choices.push_back({.name = p.name(),
+                           .ethdev = p.ethdev(),
+                           .queue_of = [t = tables.get(), id = p.id()](WorkerId w) { return t->queue_of(id, w); }});
+    }
+    if (!choices.empty()) steering = std::make_unique<Steering>(std::move(choices));
+}
+
 Result<void> Dataplane::State::launch() {
     auto expander = KeyExpander::make();
     if (!expander) return expander.error();
@@ -165,7 +211,8 @@ Result<void> Dataplane::State::launch() {
                                                                .expander = std::move(*expander),
                                                                .rings = ring_pointers,
                                                                .wake = [this](WorkerId w) { workers[w.value]->wake(); },
-                                                               .event_fd = event_fd});
+                                                               .event_fd = event_fd,
+                                                               .steering = steering.get()});
     for (std::uint16_t w = 0; w < workers.size(); ++w, ++launched) {
         const int failed = rte_eal_remote_launch(run_worker, workers[w].get(), worker_lcore(WorkerId{w}));
         if (failed != 0) {
@@ -173,6 +220,28 @@ Result<void> Dataplane::State::launch() {
         }
     }
     return {};
+}
+
+// Told once when a worker stands still, and once when it turns again. What it holds of SAs that it shares is given up
+// meanwhile.
+void Dataplane::State::watch_workers(std::uint64_t now) {
+    for (std::uint16_t w = 0; w < workers.size(); ++w) {
+        const Worker& worker = *workers[w];
+        const WorkerWatch::Sight sight{
+            .loops = worker.path().counters().loops.get(), .asleep = worker.asleep(), .now = now};
+        switch (watch[w].look(sight)) {
+            case WorkerWatch::News::stuck:
+                tables->lost.declare(WorkerId{w});
+                log_error("net", "worker " + std::to_string(w) + " has not turned for a second");
+                break;
+            case WorkerWatch::News::recovered:
+                log_warning("net", "worker " + std::to_string(w) + " turns again");
+                break;
+            case WorkerWatch::News::none:
+                break;
+        }
+        if (!watch[w].stuck()) tables->lost.readmit(WorkerId{w});
+    }
 }
 
 Dataplane::Dataplane(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -190,6 +259,7 @@ Result<std::unique_ptr<Dataplane>> Dataplane::start(const DataplaneConfig& confi
     if (state->event_fd < 0) return fail(ErrorCode::io, std::string("eventfd: ") + std::strerror(errno));
     if (const auto opened = state->open_ports(); !opened) return opened.error();
     if (const auto made = state->make_workers(); !made) return made.error();
+    state->make_steering();
     if (const auto launched = state->launch(); !launched) return launched.error();
     log_info("net", std::to_string(config.workers.size()) + " worker(s), " + std::to_string(config.ports.size()) +
                         " port(s), IPsec-MB " + state->workers[0]->path().crypto().code_path());
@@ -218,11 +288,7 @@ void Dataplane::maintain() {
     s.tables->reclaimer.collect();
     s.backend->retry_commands();
     const std::uint64_t now = rte_rdtsc();
-    for (std::size_t w = 0; w < s.workers.size(); ++w) {
-        if (s.watch[w].look(*s.workers[w], now)) {
-            log_error("net", "worker " + std::to_string(w) + " has not turned for a second");
-        }
-    }
+    s.watch_workers(now);
     if (now - s.kept_alive < kKeepAliveSeconds * rte_get_tsc_hz()) return;
     s.kept_alive = now;
     s.backend->add_neighbours(s.tables->neighbours.take_used());
@@ -250,10 +316,20 @@ std::vector<Counter> Dataplane::counters() const {
                             .counters = s.workers[w]->path().counters(),
                             .rings = *s.rings[w],
                             .sleeps = s.workers[w]->sleeps(),
+                            .wakeups = s.workers[w]->wakeups(),
                             .asleep = s.workers[w]->asleep(),
                             .stuck = s.watch[w].stuck()});
     }
     append_tables(out, *s.tables);
+    if (s.steering) {
+        append_gauge(out, "steering_rules", static_cast<double>(s.steering->rules()),
+                     "SPIs that NICs bring to their owner");
+        out.push_back({.name = "steering_rules_refused",
+                       .labels = {},
+                       .value = static_cast<double>(s.steering->refused()),
+                       .gauge = false,
+                       .help = "SPIs that a NIC had no room for: workers hand their packets over"});
+    }
     append_gauge(out, "packet_buffers_free", rte_mempool_avail_count(s.pool.get()), "packet buffers in the pool");
     append_gauge(out, "esp_algorithms_unusable", static_cast<double>((~s.usable).count()),
                  "ESP algorithms that failed their self-test at start");

@@ -35,6 +35,8 @@ namespace sluice::dataplane {
     X(no_sa, "a protect policy without an SA")                                                                    \
     X(selector_mismatch, "a protect policy has SAs, but none covers this packet")                                 \
     X(seq_overflow, "no sequence number left in this SA (RFC 4303 3.3.3)")                                        \
+    X(emission_full, "too many sealed packets of an SA wait for lower numbers of another worker")                 \
+    X(emission_lost, "sealed packets of a worker that hung, whose numbers were given up")                         \
     X(iv_exhausted, "no IV left under this key")                                                                  \
     X(lifetime, "the SA has reached its hard limit of bytes or packets")                                          \
     X(ttl, "TTL or hop limit reached zero on the way")                                                            \

@@ -101,6 +101,7 @@ void Path::resolve_and_send(rte_mbuf* m) {
         return send_frame(m, hop.port);
     }
     // The kernel is asked to resolve it; a few packets wait (TRAPS 57).
+    if (releasing_) return drop_unresolved(m, key);
     const Hold::Put put = neighbour_hold_.put(key, m, now_);
     if (put == Hold::Put::full) return drop(m, Drop::neighbour_missing);
     counters_.held.add(1);
@@ -129,7 +130,7 @@ void Path::release_neighbour(const net::IpAddress& address, PortId port) {
 }
 
 void Path::send_frame(rte_mbuf* m, PortId port) {
-    if (!exits_[port.value].own_queue) {
+    if (const Exit& exit = exits_[port.value]; !exit.own_queue || (releasing_ && !exit.all_own_queues)) {
         notes(m).port = port;
         return hand_over(m, tables_.worker_of(port, 0), Entry::transmit);
     }

@@ -35,9 +35,20 @@ struct IdleSources {
 //                  [&] { rte_rcu_qsbr_thread_online(qsbr, id); });
 //   }
 //
+// How long a worker takes from wake() until it runs is measured: wakeups().
+//
 // A worker that sleeps must be offline to QSBR (TRAPS 58), which is what the last two arguments are for.
 class IdleWait {
   public:
+    // From wake() of another thread to the worker's first step.
+    struct Wakeups {
+        std::uint64_t count = 0;
+        std::chrono::nanoseconds total{};
+        std::chrono::nanoseconds longest{};
+        std::uint64_t slow = 0;  // took longer than kSlowWakeup
+    };
+    static constexpr std::chrono::milliseconds kSlowWakeup{1};
+
     static constexpr unsigned kEmptyPolls = 200;
     static constexpr std::chrono::microseconds kBound{100'000};
     static constexpr std::chrono::microseconds kBlindBound{200};
@@ -77,12 +88,14 @@ class IdleWait {
 
     // Any thread: how often it has slept.
     std::uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
+    Wakeups wakeups() const;
 
   private:
     IdleWait(Idle mode, const IdleSources& sources, int event);
     void announce();
     void retract();
     void wait();
+    void note_wakeup();
     void clear_errors();
 
     Idle mode_;
@@ -90,8 +103,13 @@ class IdleWait {
     std::chrono::microseconds bound_;
     int event_;
     std::vector<pollfd> polled_;            // event_ first
-    std::atomic<std::uint64_t> sleeps_{0};  // written by the worker
+    std::atomic<std::uint64_t> sleeps_{0};  // written by the worker, as are the next four
+    std::atomic<std::uint64_t> wakeups_{0};
+    std::atomic<std::uint64_t> slow_wakeups_{0};
+    std::atomic<std::int64_t> wakeup_total_{0};    // nanoseconds
+    std::atomic<std::int64_t> wakeup_longest_{0};  // nanoseconds
     alignas(64) std::atomic<bool> asleep_{false};
+    std::atomic<std::int64_t> woken_{0};  // steady clock, nanoseconds; written by whose wake() ends the sleep
 };
 
 }  // namespace sluice::dataplane

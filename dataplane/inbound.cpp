@@ -59,6 +59,7 @@ Drop to_drop(esp::Fault fault) {
         opened_.add(m);
     }
     resync_packet_ = nullptr;
+    if (leaving_count_ != 0) pass_on_slices();
     counters_.esp_in_packets.add(opened_.count);
     counters_.esp_in_bytes.add(bytes);
     route_all(opened_);
@@ -73,8 +74,9 @@ Drop to_drop(esp::Fault fault) {
 void Path::admit_esp(rte_mbuf* m) {
     PacketNotes& n = notes(m);
     const Spi spi{esp_header(m).spi.host()};
+    if (n.in == nullptr || n.in->spi != spi) return hold_for_spi(m, spi);
+    if (n.in->sharing == Sharing::head && !to_slice(m)) return;
     InboundSa* const sa = n.in;
-    if (sa == nullptr || sa->spi != spi) return hold_for_spi(m, spi);
     if (!sa_serves(m, *sa)) return;
     const std::size_t size = esp_size(m);
     if (!sa->layout.size_valid(size)) return drop(m, Drop::esp_malformed);

@@ -1,24 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/metrics.hpp"
 
-#include <rte_cycles.h>
-
 #include <string>
 
 namespace sluice::dataplane {
-
-bool WorkerWatch::look(const Worker& worker, std::uint64_t now) {
-    const std::uint64_t loops = worker.path().counters().loops.get();
-    if (loops != loops_ || worker.asleep()) {
-        loops_ = loops;
-        since_ = now;
-        stuck_ = false;
-        return false;
-    }
-    if (stuck_ || now - since_ < rte_get_tsc_hz()) return false;
-    stuck_ = true;
-    return true;
-}
 
 void append_gauge(std::vector<Counter>& out, const char* name, double value, const char* help) {
     out.push_back({.name = name, .labels = {}, .value = value, .gauge = true, .help = help});
@@ -38,6 +23,12 @@ void append_worker(std::vector<Counter>& out, const WorkerSample& w) {
     SLUICE_WORKER_COUNTERS(SLUICE_APPEND_COUNTER)
 #undef SLUICE_APPEND_COUNTER
     add("worker_sleeps", static_cast<double>(w.sleeps), false, "times the worker went to sleep");
+    const auto seconds = [](std::chrono::nanoseconds t) { return std::chrono::duration<double>(t).count(); };
+    add("worker_wakeups", static_cast<double>(w.wakeups.count), false, "times another thread woke the worker");
+    add("worker_wakeups_slow", static_cast<double>(w.wakeups.slow), false,
+        "wakeups after which it took longer than a millisecond to run");
+    add("worker_wakeup_seconds", seconds(w.wakeups.total), false, "time from wakeup to running, summed up");
+    add("worker_wakeup_longest_seconds", seconds(w.wakeups.longest), true, "the longest of these times so far");
     add("worker_asleep", w.asleep ? 1 : 0, true, "1 where the worker sleeps, for want of packets");
     add("worker_stuck", w.stuck ? 1 : 0, true, "1 where the worker has not turned for a second");
     add("worker_command_ring_depth", w.rings.commands.depth(), true, "commands that wait for the worker");

@@ -75,7 +75,7 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
         if (verdict.trap && verdict.slot != nullptr) raise_acquire(*verdict.slot, n.flow);
         return drop(m, verdict.has_sas ? Drop::selector_mismatch : Drop::no_sa);
     }
-    OutboundSa& sa = *verdict.sa;
+    OutboundSa& sa = verdict.sa->shared == nullptr ? *verdict.sa : lane_of(*verdict.sa);
     sa.key.prefetch();
     if (!tables_.segments.responsible(sa.segment)) return drop(m, Drop::not_responsible);
     if (sa.owner != worker_) return hand_over(m, sa.owner, Entry::clear);
@@ -146,8 +146,9 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
 [[gnu::flatten]] void Path::seal_esp() {
     if (protect_.count == 0) return;
     crypto_list_.clear();
-    for (rte_mbuf* m : protect_) {
-        if (prepare_seal(m, ops_[crypto_list_.count])) crypto_list_.add(m);
+    for (unsigned i = 0; i < protect_.count; ++i) {
+        sealing_ = i;
+        if (prepare_seal(protect_.packets[i], ops_[crypto_list_.count])) crypto_list_.add(protect_.packets[i]);
     }
     protect_.clear();
     crypto_->seal_burst({ops_.data(), crypto_list_.count});
@@ -158,6 +159,7 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
     }
     counters_.esp_out_packets.add(crypto_list_.count);
     counters_.esp_out_bytes.add(bytes);
+    if (!emission_.empty()) release_sealed();
 }
 
 // 1. Room. 2. Sequence number and IV, each once (RFC 4303 3.3.3, RFC 4106 3.1). 3. Trailer. 4. ESP header, IV, outer
@@ -190,7 +192,7 @@ bool Path::prepare_seal(rte_mbuf* m, CryptoOp& op) {
 }
 
 // False: there is none left, and the packet has been dropped.
-bool Path::take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place) {
+bool Path::take_number(rte_mbuf* m, OutboundSa& sa) {
     const auto seq = sa.sequence.take();
     if (!seq) {
         if (sa.sequence.exhausted()) raise_hard(sa);
@@ -198,6 +200,12 @@ bool Path::take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place) {
         return false;
     }
     notes(m).seq = seq->value;
+    return true;
+}
+
+// False: there is none left, and the packet has been dropped.
+bool Path::take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place) {
+    if (!(sa.shared == nullptr ? take_number(m, sa) : take_shared_number(m, sa))) return false;
     if (sa.random_iv) {
         crypto_->unpredictable_iv(iv_place);
     } else if (sa.layout.iv_size != 0) {
@@ -257,10 +265,11 @@ void Path::finish_seal(rte_mbuf* m) {
     OutboundSa& sa = *n.out;
     if (sa.outer.shape.udp && sa.outer.shape.family == net::Family::v6) write_udp_checksum(m);
     account(sa, n.seq, n.inner_size);
+    n.sealed = true;
+    if (sa.shared != nullptr) return emission_.add(m, sa.child, Seq{n.seq});
     if (sa.sequence.rekey_due() || (!sa.random_iv && sa.layout.iv_size != 0 && sa.ivs.left() <= esp::kIvSoftLimit)) {
         raise_soft(sa);
     }
-    n.sealed = true;
     const bool by_gateway = n.hop->gateway != nullptr;
     if (!by_gateway || !send_at_once(m, *n.hop, sa.way.mtu, 0)) transmit(m);
 }

@@ -40,6 +40,7 @@ Path::Path(const Resources& r)
       neighbour_hold_(
           {.keys = kHeldNeighbours, .packets_per_key = kHeldPerNeighbour, .patience = kNeighbourPatience * hz_}),
       reassembly_(kReassemblyPatience * hz_),
+      emission_(r.worker, r.tables.worker_count),
       fragment_id_(std::uint32_t{r.worker.value} << 28) {
     resync_copy_.reserve(UINT16_MAX);
     for (std::uint16_t p = 0; p < r.tables.ports.size(); ++p) {
@@ -47,12 +48,14 @@ Path::Path(const Resources& r)
         exits_.push_back({.mac = port.mac.word(),
                           .mtu = port.mtu,
                           .own_queue = r.tables.queue_of(PortId{p}, worker_) >= 0,
+                          .all_own_queues = port.queues >= r.tables.worker_count,
                           .unfinished_checksums = port.unfinished_checksums});
     }
 }
 
 Path::~Path() {
     const auto free = [](rte_mbuf* m) { rte_pktmbuf_free(m); };
+    emission_.begin([](ChildSaId) -> SharedNumbers* { return nullptr; }, free);
     spi_hold_.for_each(free);
     neighbour_hold_.for_each(free);
     std::for_each(deferred_.begin(), deferred_.end(), free);
@@ -64,6 +67,7 @@ Path::~Path() {
 // kernel's; what is opened becomes clear and to be forwarded, or the kernel's; what is forwarded meets the outbound SPD
 // and is sealed, sent on as it is, or dropped.
 void Path::receive_from_port(PortId port, std::span<rte_mbuf*> frames) {
+    deal_from(port);
     for (; !frames.empty(); frames = frames.subspan(std::min(frames.size(), kStride))) {
         classify_port(port, frames.first(std::min(frames.size(), kStride)));
         run_stages();
@@ -71,6 +75,7 @@ void Path::receive_from_port(PortId port, std::span<rte_mbuf*> frames) {
 }
 
 void Path::receive_from_host(PortId port, std::span<rte_mbuf*> frames) {
+    dealing_ = false;
     classify_host(port, frames);
     run_stages();
 }
@@ -83,6 +88,7 @@ void Path::run_stages() {
 }
 
 void Path::receive_handed_over(std::span<rte_mbuf*> packets) {
+    dealing_ = false;
     for (rte_mbuf* m : packets) {
         switch (notes(m).entry) {
             case Entry::esp:
@@ -135,11 +141,11 @@ void Path::run(const Command& command) {
 }
 
 void Path::flush() {
-    if (output_ == nullptr) return;
-    for (std::uint16_t p = 0; p < port_out_.size(); ++p) {
+    for (std::uint16_t p = 0; output_ != nullptr && p < port_out_.size(); ++p) {
         if (port_out_[p].count != 0) output_->send_to_port(PortId{p}, port_out_[p]);
         if (host_out_[p].count != 0) output_->send_to_host(PortId{p}, host_out_[p]);
     }
+    if (!emission_.empty()) emission_.publish();
 }
 
 // The one place where a packet is let go.

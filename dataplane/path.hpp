@@ -10,6 +10,7 @@
 
 #include "dataplane/counters.hpp"
 #include "dataplane/crypto_engine.hpp"
+#include "dataplane/emission.hpp"
 #include "dataplane/events.hpp"
 #include "dataplane/hold.hpp"
 #include "dataplane/packet.hpp"
@@ -41,7 +42,10 @@ class Path {
     Path& operator=(const Path&) = delete;
 
     // now: TSC cycles at the start of this loop.
-    void begin(std::uint64_t now) { now_ = now; }
+    void begin(std::uint64_t now) {
+        now_ = now;
+        begin_shared();
+    }
     // At most kMaxBurst Ethernet frames each; the path owns them from here on.
     void receive_from_port(PortId port, std::span<rte_mbuf*> frames);
     void receive_from_host(PortId port, std::span<rte_mbuf*> frames);
@@ -76,6 +80,10 @@ class Path {
     void clear_raised() { raised_ = false; }
     // Bit w: worker w got packets since the last call, and may be asleep.
     std::uint64_t take_handed_to() { return std::exchange(handed_to_, 0); }
+    // Sealed packets wait for lower numbers of other workers: come again soon.
+    bool waits() const { return emission_.waiting() != 0; }
+    // So many do that more would find no room, and not for so long that others must suffer for it.
+    bool crowded() const { return emission_.crowded() && now_ - progress_ < hz_ / kCrowdedPart; }
     bool has_deferred() const { return deferred_.count != 0; }
     WorkerId worker() const { return worker_; }
 
@@ -130,10 +138,21 @@ class Path {
     bool fits_tunnel(rte_mbuf* m, OutboundSa& sa);
     void seal_esp();
     bool prepare_seal(rte_mbuf* m, CryptoOp& op);
+    bool take_number(rte_mbuf* m, OutboundSa& sa);
     bool take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place);
     void write_outer(rte_mbuf* m, const OutboundSa& sa) const;
     static void write_udp_checksum(rte_mbuf* m);
     void finish_seal(rte_mbuf* m);
+
+    // shared.cpp
+    void begin_shared();
+    void deal_from(PortId port);
+    OutboundSa& lane_of(OutboundSa& head);
+    bool take_shared_number(rte_mbuf* m, OutboundSa& lane);
+    void release_sealed();
+    void drop_unresolved(rte_mbuf* m, const HoldKey& key);
+    bool to_slice(rte_mbuf* m);
+    void pass_on_slices();
 
     // forward.cpp
     void forward_clear();
@@ -163,6 +182,8 @@ class Path {
     template <class Sa>
     void reached_limit(Sa& sa);
     template <class Sa>
+    void used_share(Sa& sa);
+    template <class Sa>
     void raise_soft(Sa& sa);
     template <class Sa>
     void raise_hard(Sa& sa);
@@ -178,7 +199,8 @@ class Path {
     struct Exit {
         std::uint64_t mac = 0;  // the port's own, in the low 48 bits
         std::uint16_t mtu = 0;
-        bool own_queue = false;  // whether this worker may send through it
+        bool own_queue = false;       // whether this worker may send through it
+        bool all_own_queues = false;  // whether each worker may
         bool unfinished_checksums = false;
     };
     std::vector<Exit> exits_;  // by port
@@ -203,6 +225,7 @@ class Path {
     PacketList deferred_;                                // made by this worker, for the next loop
     std::array<OutboundVerdict, kMaxBurst> verdicts_{};  // one for each of clear_
     PacketList crypto_list_;
+    unsigned sealing_ = 0;                   // index into protect_
     std::array<CryptoOp, kMaxBurst> ops_{};  // one for each of crypto_list_
 
     std::vector<PacketList> port_out_;
@@ -211,6 +234,16 @@ class Path {
     Hold neighbour_hold_;
     Reassembly reassembly_;
     net::IcmpRateLimit icmp_limit_{1000, 100};
+    // SAs that several workers carry.
+    static constexpr std::uint64_t kCrowdedPart = 2000;  // of a second: half a millisecond
+    Emission emission_;
+    std::uint64_t progress_ = 0;                   // cycles: when the gate let something go
+    std::uint64_t missed_ = 0;                     // cycles: when a neighbour was last asked for
+    bool releasing_ = false;                       // packets leave as the gate lets them
+    bool dealing_ = false;                         // this burst is shared out
+    unsigned dealt_ = 0;                           // packets of it so far
+    std::array<InboundSa*, kMaxBurst> leaving_{};  // slices of ours that the map gives to others
+    unsigned leaving_count_ = 0;
     std::uint32_t fragment_id_;  // of IPv6: each worker has a range of its own
     std::uint64_t handed_to_ = 0;
     WorkerCounters counters_;

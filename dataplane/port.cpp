@@ -66,13 +66,16 @@ Result<void> plug(const DeviceString& device, const std::string& bus, const std:
 // net_af_packet claims 1,518 bytes to be its largest frame, but carries what its ring's frames hold (device_string()).
 constexpr std::uint32_t kPacketDriverMtu = 1500;
 
+// What a device with several queues spreads packets by, as far as it can: the flow, and of ESP the SPI.
+constexpr std::uint64_t kSpreadBy = RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_ESP;
+
 rte_eth_conf device_configuration(const rte_eth_dev_info& info, PortDriver driver, const PortConfig& config) {
     rte_eth_conf conf{};
     conf.rxmode.mtu = config.mtu;
     if (driver == PortDriver::af_packet) conf.rxmode.mtu = std::min(conf.rxmode.mtu, kPacketDriverMtu);
     const bool spread = config.queues > 1 && info.flow_type_rss_offloads != 0;
     conf.rxmode.mq_mode = spread ? RTE_ETH_MQ_RX_RSS : RTE_ETH_MQ_RX_NONE;
-    if (spread) conf.rx_adv_conf.rss_conf.rss_hf = (RTE_ETH_RSS_IP | RTE_ETH_RSS_UDP) & info.flow_type_rss_offloads;
+    if (spread) conf.rx_adv_conf.rss_conf.rss_hf = kSpreadBy & info.flow_type_rss_offloads;
     conf.txmode.offloads = info.tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
     return conf;
 }

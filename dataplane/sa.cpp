@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "dataplane/segment_map.hpp"
+#include "dataplane/shared_sa.hpp"
 #include "lib/net/checksum.hpp"
 #include "lib/net/wire.hpp"
 
@@ -107,7 +109,66 @@ Result<std::unique_ptr<OutboundSa>> make_outbound(const ipsec::ChildSa& c, const
     return sa;
 }
 
+// The first share of a lifetime; those who get none carry nothing.
+template <class Shared>
+SaLimits first_share(Shared& shared) {
+    SaLimits limits;
+    limits.check_packets = shared.packets.take();
+    limits.check_bytes = shared.bytes.take();
+    limits.hard_reached = limits.check_packets == 0 || limits.check_bytes == 0;
+    return limits;
+}
+
+Result<void> add_slices(InboundSa& head, const ipsec::ChildSa& c, const KeyExpander& expander,
+                        const SaPlacement& placement) {
+    const SegmentMap& map = placement.segments;
+    const ipsec::SequenceSegments by_number(map.part_hash(), c.local.address, c.inbound.spi);
+    head.owned = std::make_unique<SharedInbound>(c.lifetime, by_number, map.parts());
+    for (std::uint16_t part = 0; part < map.parts(); ++part) {
+        auto slice = make_inbound(c, expander, placement);
+        if (!slice) return slice.error();
+        InboundSa& s = **slice;
+        s.sharing = Sharing::slice;
+        s.shared = head.owned.get();
+        s.part = part;
+        s.owner = map.worker_of(part);
+        s.segment = map.segment_of(part);
+        s.limits = first_share(*head.owned);
+        head.owned->slices.push_back(std::move(*slice));
+    }
+    head.sharing = Sharing::head;
+    head.shared = head.owned.get();
+    return {};
+}
+
+Result<void> add_lanes(OutboundSa& head, const ipsec::ChildSa& c, const KeyExpander& expander,
+                       const SaPlacement& placement) {
+    head.owned = std::make_unique<SharedOutbound>(c.lifetime, c.esn, placement.workers);
+    head.shared = head.owned.get();
+    head.shared->numbers.sequence.reserve(esp::OutboundSequence::last_number(c.esn));
+    for (std::uint16_t w = 0; w < placement.workers; ++w) {
+        auto lane = make_outbound(c, expander, placement);
+        if (!lane) return lane.error();
+        OutboundSa& l = **lane;
+        l.shared = head.shared;
+        l.owner = WorkerId(w);
+        l.ivs = {};
+        l.limits = first_share(*head.shared);
+        head.shared->lanes.push_back(std::move(*lane));
+    }
+    return {};
+}
+
 }  // namespace
+
+OutboundSa::OutboundSa(bool extended) : esn(extended), sequence(extended) {}
+OutboundSa::~OutboundSa() = default;
+
+InboundSa::InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended)
+    : esn(extended),
+      window({words.get(), esp::ReplayWindow::words_needed(size)}, size, extended),
+      bitmap(std::move(words)) {}
+InboundSa::~InboundSa() = default;
 
 OuterTemplate OuterTemplate::of(const net::Endpoint& local, const net::Endpoint& remote, bool encap) {
     OuterTemplate t;
@@ -136,6 +197,10 @@ Result<SaPair> make_sa(const ipsec::ChildSa& child, const KeyExpander& expander,
     if (!inbound) return inbound.error();
     auto outbound = make_outbound(child, expander, placement);
     if (!outbound) return outbound.error();
+    if (child.workers == ipsec::Workers::spread && placement.workers > 1) {
+        if (const auto done = add_slices(**inbound, child, expander, placement); !done) return done.error();
+        if (const auto done = add_lanes(**outbound, child, expander, placement); !done) return done.error();
+    }
     return SaPair{std::move(*inbound), std::move(*outbound)};
 }
 

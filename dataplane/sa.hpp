@@ -71,6 +71,25 @@ struct SaLimits {
     static SaLimits of(const ipsec::Lifetime& lifetime);
 };
 
+class SegmentMap;
+struct SharedOutbound;  // shared_sa.hpp
+struct SharedInbound;
+
+// The worker that carries a half. Fixed when it is made, but for a slice of a shared inbound SA, whose owner passes it
+// on: the new one sees all that the old one wrote to it.
+class Owner {
+  public:
+    Owner& operator=(WorkerId worker) {
+        worker_.store(worker.value, std::memory_order_release);
+        return *this;
+    }
+    operator WorkerId() const { return WorkerId(worker_.load(std::memory_order_acquire)); }  // NOLINT: reads as a value
+    friend bool operator==(const Owner& a, WorkerId b) { return WorkerId(a) == b; }
+
+  private:
+    std::atomic<std::uint16_t> worker_{0};
+};
+
 struct alignas(64) OutboundSa {
     // Line 0, read only.
     Spi spi;
@@ -84,6 +103,7 @@ struct alignas(64) OutboundSa {
     ipsec::CopyDf df = ipsec::CopyDf::copy;
     ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
     std::uint64_t iv_prefix = 0;
+    SharedOutbound* shared = nullptr;  // the same for the head and its lanes; null: one worker carries the SA
 
     OuterTemplate outer;
 
@@ -97,8 +117,10 @@ struct alignas(64) OutboundSa {
     CryptoKey key;
 
     ipsec::Lifetime lifetime;
+    std::unique_ptr<SharedOutbound> owned;  // of a head
 
-    explicit OutboundSa(bool extended) : esn(extended), sequence(extended) {}
+    explicit OutboundSa(bool extended);
+    ~OutboundSa();
     void prefetch() const {
         __builtin_prefetch(this);
         __builtin_prefetch(&outer);
@@ -108,17 +130,21 @@ struct alignas(64) OutboundSa {
 };
 static_assert(offsetof(OutboundSa, key) == 4 * 64 && sizeof(SaWay) + sizeof(esp::OutboundSequence) <= 64);
 
+// What an inbound half is: all of an SA; the head of one that several workers carry; or a slice of such a one.
+enum class Sharing : std::uint8_t { none, head, slice };
+
 struct alignas(64) InboundSa {
-    // Line 0: what a packet needs first. Read only but for encap.
+    // Line 0: what a packet needs first. Read only but for encap and a slice's owner.
     Spi spi;
     ChildSaId child;
-    WorkerId owner;
+    Owner owner;
     SegmentId segment;
     esp::Layout layout;
     bool esn = false;
     bool encap = false;  // the owner changes it with remote, as OuterTemplate
     bool copy_ecn = true;
     ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
+    Sharing sharing = Sharing::none;
     // Owner writes.
     esp::EsnResync resync;
     std::uint32_t resync_attempt = 0;  // the next failure is tried again this many high halves further (RFC 4303 A3)
@@ -131,16 +157,19 @@ struct alignas(64) InboundSa {
 
     CryptoKey key;
 
+    SharedInbound* shared = nullptr;  // read only; the same for a head and its slices
+    std::uint16_t part = 0;           // of a slice, in the segment map; read only
+
     // Of few packets.
     ipsec::Lifetime lifetime;           // read only
     net::Endpoint remote;               // what the SA has; the owner changes it
     net::Endpoint reported;             // the last change that was reported
     std::uint64_t reported_cycles = 0;  // and when, in TSC cycles; 0: never
 
-    InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended)
-        : esn(extended),
-          window({words.get(), esp::ReplayWindow::words_needed(size)}, size, extended),
-          bitmap(std::move(words)) {}
+    std::unique_ptr<SharedInbound> owned;  // of a head
+
+    InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended);
+    ~InboundSa();
     void prefetch() const {
         __builtin_prefetch(this, 1);
         __builtin_prefetch(&usage, 1);
@@ -162,6 +191,8 @@ struct SaPlacement {
     WorkerId outbound_owner;
     SegmentId inbound_segment;
     SegmentId outbound_segment;
+    const SegmentMap& segments;  // for SAs that several workers carry
+    unsigned workers = 1;
 };
 // Checks the specification and builds both halves. unsupported: mode or algorithm; invalid: keys, SPIs, addresses,
 // window.

@@ -144,16 +144,23 @@ void Path::raise_acquire(PolicySlot& slot, const Flow& flow) {
 }
 
 void Path::update_endpoints(const Command& c) {
+    const auto update_inbound = [&](InboundSa& in) {
+        if (in.owner != worker_) return;
+        in.encap = c.outer.shape.udp;
+        in.remote = c.remote;
+        in.reported = {};
+    };
     InboundSa* const in = tables_.sad.find(c.spi);
-    if (in != nullptr && in->child == c.child && in->owner == worker_) {
-        in->encap = c.outer.shape.udp;
-        in->remote = c.remote;
-        in->reported = {};
+    if (in != nullptr && in->child == c.child) {
+        if (in->shared == nullptr) update_inbound(*in);
+        for_each_slice(*in, update_inbound);
     }
-    OutboundSa* const out = tables_.outbound.find(Tables::child_key(c.child));
-    if (out == nullptr || out->child != c.child || out->owner != worker_) return;
-    out->outer = c.outer;
-    out->way = {};
+    OutboundSa* const head = tables_.outbound.find(Tables::child_key(c.child));
+    if (head == nullptr || head->child != c.child) return;
+    OutboundSa& out = head->shared == nullptr ? *head : *head->shared->lanes[worker_.value];
+    if (out.owner != worker_) return;
+    out.outer = c.outer;
+    out.way = {};
 }
 
 // An SPI has got its keys, or never will: what waited is ESP for it like any other.

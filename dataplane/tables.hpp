@@ -12,8 +12,10 @@
 #include "dataplane/neighbours.hpp"
 #include "dataplane/reclaimer.hpp"
 #include "dataplane/sa.hpp"
+#include "dataplane/segment_map.hpp"
 #include "dataplane/spd_index.hpp"
 #include "dataplane/spi_table.hpp"
+#include "dataplane/watchdog.hpp"
 
 namespace sluice::dataplane {
 
@@ -35,22 +37,13 @@ struct ByChild {
     static std::uint32_t key(const OutboundSa& sa) { return sa.child.value + 256; }
 };
 
-// Segment to (this node or not). Control writes, workers read. All own on a single node.
-struct SegmentMap {
-    static constexpr std::size_t kMaxSegments = 17;  // 1..16; index 0 unused
-    std::array<std::atomic<bool>, kMaxSegments> own;
-    SegmentMap() {
-        for (auto& o : own) o.store(true, std::memory_order_relaxed);
-    }
-    bool responsible(SegmentId s) const { return own[s.value].load(std::memory_order_relaxed); }
-};
-
 // Everything that all workers read and control changes. Each member's header says by which protocol.
 struct Tables {
     Tables(const DataplaneConfig& c, std::vector<PortInfo> port_infos, unsigned workers)
         : config(c),
           ports(std::move(port_infos)),
           worker_count(workers),
+          segments(c.segments, workers, c.node),
           sad(reclaimer, c.max_sas),
           outbound(reclaimer, c.max_sas),
           reserved(reclaimer, c.max_sas),
@@ -62,6 +55,8 @@ struct Tables {
     const DataplaneConfig config;
     const std::vector<PortInfo> ports;
     const unsigned worker_count;
+    SegmentMap segments;
+    LostWorkers lost;
     Reclaimer reclaimer{64};
     SpiTable<InboundSa> sad;
     SpiTable<OutboundSa, ByChild> outbound;  // by child_key(); for commands, not for packets
@@ -70,7 +65,6 @@ struct Tables {
     Neighbours neighbours;
     std::unique_ptr<Fib> owned_fib;  // control
     std::atomic<const Fib*> fib;     // control writes, workers read
-    SegmentMap segments;
 
     // Control: builds a FIB beside the old one and swaps. The neighbours that were not usable before.
     std::vector<Neighbour> set_host_view(const HostView& view) {
@@ -92,7 +86,7 @@ struct Tables {
         return q < ports[port.value].queues ? static_cast<int>(q) : -1;
     }
     static Spi child_key(ChildSaId child) { return Spi{child.value + 256}; }
-    // Which worker carries an SA: the segment hash with as many segments as there are workers.
+    // Which worker carries an SA that one worker carries: the one of its part of the segment map.
     WorkerId owner_of(const net::IpAddress& address, Spi spi) const;
 };
 

@@ -13,6 +13,8 @@ namespace {
 // A read of a host interface is a system call, so a busy worker looks there once in so many turns.
 constexpr unsigned kHostInterval = 32;
 constexpr std::uint64_t kDeferredHz = 1000;
+// What others hand over may come faster than what one receives: a few bursts of it a turn.
+constexpr unsigned kRingBursts = 4;
 }  // namespace
 
 Worker::Worker(Parts parts)
@@ -47,14 +49,14 @@ void Worker::run() {
 unsigned Worker::turn() {
     path_.begin(rte_rdtsc());
     unsigned work = run_commands();
-    work += receive();
+    if (!path_.crowded()) work += receive();
     if (work == 0 || ++turns_since_host_ >= kHostInterval) {
         turns_since_host_ = 0;
         work += receive_host();
     }
     work += receive_rings();
     finish_turn(work);
-    return work;
+    return work + (path_.waits() ? 1 : 0);
 }
 
 void Worker::stop() {
@@ -94,10 +96,15 @@ unsigned Worker::receive_host() {
 }
 
 unsigned Worker::receive_rings() {
+    unsigned total = 0;
     rte_mbuf* burst[kMaxBurst];
-    const unsigned n = parts_.rings.handover.take_burst({burst, kMaxBurst});
-    if (n != 0) path_.receive_handed_over({burst, n});
-    return n;
+    for (unsigned i = 0; i < kRingBursts; ++i) {
+        const unsigned n = parts_.rings.handover.take_burst({burst, kMaxBurst});
+        if (n != 0) path_.receive_handed_over({burst, n});
+        total += n;
+        if (n < kMaxBurst) break;
+    }
+    return total;
 }
 
 void Worker::finish_turn(unsigned work) {

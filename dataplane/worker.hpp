@@ -49,6 +49,7 @@ class Worker final : public Path::Output {
     void wake() { parts_.idle->wake(); }
     bool asleep() const { return asleep_.load(std::memory_order_relaxed); }
     std::uint64_t sleeps() const { return parts_.idle->sleeps(); }
+    IdleWait::Wakeups wakeups() const { return parts_.idle->wakeups(); }
     const Path& path() const { return *parts_.path; }
 
     void send_to_port(PortId port, PacketList& list) override;

@@ -57,6 +57,7 @@ struct ChildConfig {
     ipsec::CopyDf copy_df = ipsec::CopyDf::copy;
     ipsec::CopyDscp copy_dscp = ipsec::CopyDscp::out;
     bool copy_ecn = true;
+    ipsec::Workers workers = ipsec::Workers::one;
 };
 
 // A connection as swanctl.conf has it (connections.NAME).

@@ -128,6 +128,9 @@ const Key<ChildDraft> kChildKeys[] = {
      of_config<set_choice<ChildConfig, &ChildConfig::copy_dscp, kCopyDscp>>},
     {{"copy_ecn", "yes or no", "yes", "Whether ECN passes the tunnel (RFC 6040 normal mode)."},
      of_config<set_bool<ChildConfig, &ChildConfig::copy_ecn>>},
+    {{"workers", "one or spread", "one",
+      "How many workers carry the SA: one, or all of them, for a single fat tunnel."},
+     of_config<set_choice<ChildConfig, &ChildConfig::workers, kSaWorkers>>},
 };
 
 bool any_dynamic(const std::vector<ipsec::ConfiguredSelector>& selectors) {

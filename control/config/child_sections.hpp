@@ -19,6 +19,8 @@ Verdict parse_copy_df(const ConfigNode& value, ipsec::CopyDf& into);
 inline constexpr std::string_view kSelectorsExpected =
     "traffic selectors such as 10.2.0.0/24, 10.2.0.0/24[tcp/80] or dynamic";
 inline constexpr std::string_view kReplayExpected = "0, or 32 to 65536";
+inline constexpr Choice<ipsec::Workers> kSaWorkers[] = {{"one", ipsec::Workers::one},
+                                                        {"spread", ipsec::Workers::spread}};
 inline constexpr Choice<ipsec::CopyDscp> kCopyDscp[] = {{"both", ipsec::CopyDscp::both},
                                                         {"out", ipsec::CopyDscp::out},
                                                         {"in", ipsec::CopyDscp::in},

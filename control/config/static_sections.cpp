@@ -150,6 +150,9 @@ const Key<StaticDraft> kStaticKeys[] = {
      of_sa<set_choice<ChildSa, &ChildSa::dscp, kCopyDscp>>},
     {{"copy_ecn", "yes or no", "yes", "Whether ECN passes the tunnel (RFC 6040 normal mode)."},
      of_sa<set_bool<ChildSa, &ChildSa::copy_ecn>>},
+    {{"workers", "one or spread", "one",
+      "How many workers carry the SA: one, or all of them, for a single fat tunnel."},
+     of_sa<set_choice<ChildSa, &ChildSa::workers, kSaWorkers>>},
 };
 const Key<HalfDraft> kHalfKeys[] = {
     {{"spi", "256 to 4294967295; 0 to 255 are reserved (RFC 4303 2.1)", "", "The SPI; must be there."},

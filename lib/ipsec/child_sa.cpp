@@ -8,7 +8,7 @@
 namespace sluice::ipsec {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 constexpr std::uint32_t kMaxReplayWindow = 65536;
 
 enum Flag : std::uint8_t { kEsn = 1, kEncap = 2, kCopyEcn = 4, kOutboundReady = 8, kAllFlags = 15 };
@@ -80,6 +80,7 @@ void write_fields(ByteWriter& out, const ChildSa& sa) {
     write_lifetime(out, sa.lifetime);
     out.u8(static_cast<std::uint8_t>(sa.df));
     out.u8(static_cast<std::uint8_t>(sa.dscp));
+    out.u8(static_cast<std::uint8_t>(sa.workers));
     out.u8(sa.iv_node.value);
     out.u16(sa.iv_incarnation.value);
     write_address(out, sa.segment_address);
@@ -229,6 +230,7 @@ ChildSa read_fields(FieldReader& in) {
     sa.lifetime = read_lifetime(in);
     sa.df = in.enumerator(CopyDf::clear);
     sa.dscp = in.enumerator(CopyDscp::none);
+    sa.workers = in.enumerator(Workers::spread);
     sa.iv_node = NodeId(in.u8());
     in.require(sa.iv_node.value <= 15);
     sa.iv_incarnation = Incarnation(in.u16());

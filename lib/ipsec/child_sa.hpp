@@ -15,6 +15,7 @@ namespace sluice::ipsec {
 
 enum class Mode : std::uint8_t { tunnel, transport };
 enum class CopyDf : std::uint8_t { copy, set, clear };       // outer DF bit of an IPv4 tunnel header
+enum class Workers : std::uint8_t { one, spread };           // how many of the backend's workers carry an SA
 enum class CopyDscp : std::uint8_t { both, out, in, none };  // swanctl's copy_dscp
 
 // How far an SA goes before it is replaced. 0 is no limit. Time limits belong to the IKE side; bytes and packets are
@@ -58,6 +59,7 @@ struct ChildSa {
     CopyDf df = CopyDf::copy;
     CopyDscp dscp = CopyDscp::out;
     bool copy_ecn = true;  // RFC 6040 normal mode; false: compatibility mode
+    Workers workers = Workers::one;
     NodeId iv_node;        // IV layout: node:4 | incarnation:16 | counter:44
     Incarnation iv_incarnation;
     net::IpAddress

@@ -52,4 +52,7 @@ SegmentId SegmentHash::inbound_seq(const net::IpAddress& destination, Spi spi, s
     return segment(*this, Key(destination).word(spi.value).word(seq_low & ~(kRun - 1)));
 }
 
+SequenceSegments::SequenceSegments(const SegmentHash& hash, const net::IpAddress& destination, Spi spi)
+    : hash_(Key(destination).word(spi.value).view(), hash.seed), segments_(hash.segments) {}
+
 }  // namespace sluice::ipsec

@@ -3,6 +3,7 @@
 #include "lib/net/jhash.hpp"
 
 #include <bit>
+#include <cassert>
 
 namespace sluice::net {
 namespace {
@@ -52,6 +53,23 @@ std::uint32_t jhash(Bytes key, std::uint32_t seed) {
     }
     if (key.empty()) return s.c;
     s.a += word_at(key, 0), s.b += word_at(key, 4), s.c += word_at(key, 8);
+    finish(s);
+    return s.c;
+}
+
+JhashTail::JhashTail(Bytes head, std::uint32_t seed) {
+    assert(head.size() % 12 == 8);
+    const std::uint32_t start = kInitial + static_cast<std::uint32_t>(head.size() + 4) + seed;
+    State s{start, start, start};
+    for (; head.size() > 8; head = head.subspan(12)) {
+        s.a += word_at(head, 0), s.b += word_at(head, 4), s.c += word_at(head, 8);
+        mix(s);
+    }
+    a_ = s.a + word_at(head, 0), b_ = s.b + word_at(head, 4), c_ = s.c;
+}
+
+std::uint32_t JhashTail::operator()(std::uint32_t last) const {
+    State s{a_, b_, c_ + last};
     finish(s);
     return s.c;
 }

@@ -85,6 +85,8 @@ class StaticPair:
     spi_out: int = 0x2002
     replay_window: int = 64
     reqid: int = 7  # the kernel's: ties its policies to its SAs
+    peer_window: int = 64
+    workers: str = "one"
 
     @classmethod
     def for_each(cls, suites, near, far, near_ts, far_hosts, **words):
@@ -121,6 +123,7 @@ remote_ts = ["{self.far_ts}"]
 esp_proposal = "{self.name}"
 encap = {str(self.encap).lower()}
 replay_window = {self.replay_window}
+workers = "{self.workers}"
 in = {half(self.spi_in)}
 out = {half(self.spi_out)}
 """
@@ -130,7 +133,7 @@ out = {half(self.spi_out)}
 
         def state(src, dst, spi, selector):
             encr, integ = (f"0x{k.hex()}" for k in self.keys(spi))
-            extra = "flag esn replay-window 64" if self.esn else "replay-window 64"
+            extra = f"{'flag esn ' if self.esn else ''}replay-window {self.peer_window}"
             extra += " encap espinudp 4500 4500 0.0.0.0" if self.encap else ""
             return (f"ip xfrm state add src {src} dst {dst} proto esp spi {spi:#x} reqid {self.reqid} mode tunnel "
                     f"{self.suite.kernel.format(encr=encr, integ=integ)} {extra}{selector}")

@@ -94,6 +94,7 @@ life_packets = 1000
 copy_df = "no"
 copy_dscp = "none"
 copy_ecn = false
+workers = "spread"
 [connections.carol.children.any]
 [connections.carol.children.lan]
 mode = "pass"
@@ -214,6 +215,7 @@ TEST_CASE("Connections, children and secrets are as written") {
     CHECK(net.copy_df == ipsec::CopyDf::clear);
     CHECK(net.copy_dscp == ipsec::CopyDscp::none);
     CHECK_FALSE(net.copy_ecn);
+    CHECK(net.workers == ipsec::Workers::spread);
     const auto& any = carol.children[2];
     CHECK(any.local_ts[0].dynamic);
     CHECK(any.esp_proposals.size() > 1);

@@ -154,12 +154,12 @@ std::vector<Fixture> sa_fixtures() {
     return {
         {Drop::not_responsible, "another node's segment, outbound",
          [](Bench& b) {
-             b.gw.tables().segments.own[1].store(false);
+             b.gw.tables().segments.give(SegmentId{1}, NodeId{7});
              b.gw.from_port(kLan, lan_frame(kOut));
          }},
         {Drop::not_responsible, "another node's segment, inbound",
          [](Bench& b) {
-             b.gw.tables().segments.own[1].store(false);
+             b.gw.tables().segments.give(SegmentId{1}, NodeId{7});
              b.gw.from_port(kWan, b.peer.seal(udp_packet(kIn, 1, 2, 3)));
          }},
         {Drop::seq_overflow, "TRAPS 35: no number left",
@@ -377,7 +377,8 @@ void handover_full_drops() {
 }  // namespace
 
 TEST_CASE("every drop reason has a packet that meets it, and nothing else happens to that packet") {
-    std::set<Drop> seen = {Drop::handover_full, Drop::icv, Drop::tagged, Drop::error_in_clear};
+    std::set<Drop> seen = {Drop::handover_full,  Drop::icv,           Drop::tagged,
+                           Drop::error_in_clear, Drop::emission_full, Drop::emission_lost};
     for (const auto& list : {header_fixtures(), policy_fixtures(), sa_fixtures(), esp_fixtures(), replay_fixtures(),
                              inner_fixtures(), full_fixtures()}) {
         for (const Fixture& f : list) {

@@ -50,7 +50,7 @@ DataplaneConfig config_of(const Shape& shape) {
 }  // namespace
 
 Gateway::Gateway(const Shape& shape) : pool_(shared_pool()), hz_(rte_get_tsc_hz()), now_(rte_rdtsc()) {
-    const std::uint16_t queues = static_cast<std::uint16_t>(shape.workers);
+    const std::uint16_t queues = static_cast<std::uint16_t>(shape.queues == 0 ? shape.workers : shape.queues);
     tables_ = std::make_unique<Tables>(
         config_of(shape),
         std::vector<PortInfo>{{.mac = kLanMac,
@@ -108,15 +108,15 @@ rte_mbuf* Gateway::make(Bytes frame, unsigned segments) {
     return first;
 }
 
-void Gateway::begin() {
+void Gateway::begin(std::size_t worker) {
     now_ += hz_ / 1'000'000;
-    for (auto& p : paths_) p->begin(now_);
+    paths_[worker]->begin(now_);
 }
 
 void Gateway::from_port(PortId port, const ByteVec& frame) { from_port(port, std::vector<ByteVec>{frame}); }
 
 void Gateway::from_port(PortId port, const std::vector<ByteVec>& frames) {
-    begin();
+    begin(0);
     std::vector<rte_mbuf*> mbufs;
     for (const ByteVec& f : frames) mbufs.push_back(make(f));
     path(0).receive_from_port(port, mbufs);
@@ -124,7 +124,7 @@ void Gateway::from_port(PortId port, const std::vector<ByteVec>& frames) {
 }
 
 void Gateway::from_port_chained(PortId port, const ByteVec& frame, unsigned segments) {
-    begin();
+    begin(0);
     rte_mbuf* m = make(frame, segments);
     path(0).receive_from_port(port, {&m, 1});
     settle();
@@ -136,30 +136,38 @@ OutboundSa& Gateway::outbound(const ipsec::ChildSa& child) {
 }
 
 void Gateway::from_host(PortId port, const ByteVec& frame) {
-    begin();
+    begin(0);
     rte_mbuf* m = make(frame);
     path(0).receive_from_host(port, {&m, 1});
     settle();
 }
 
 void Gateway::settle() {
-    begin();
     bool moved = true;
     while (moved) {
         moved = false;
         for (std::size_t w = 0; w < paths_.size(); ++w) {
+            const bool waited = paths_[w]->waits();
+            begin(w);
             Command command;
             while (rings_[w]->commands.take(command)) {
                 paths_[w]->run(command);
                 moved = true;
             }
-            rte_mbuf* burst[kMaxBurst];
-            const unsigned n = rings_[w]->handover.take_burst({burst, kMaxBurst});
-            if (n != 0) paths_[w]->receive_handed_over({burst, n});
+            const unsigned n = take_handed_over(w);
             moved = moved || n != 0 || paths_[w]->has_deferred();
             paths_[w]->run_deferred();
+            paths_[w]->flush();
+            moved = moved || (waited && !paths_[w]->waits());
         }
     }
+}
+
+unsigned Gateway::take_handed_over(std::size_t worker) {
+    rte_mbuf* burst[kMaxBurst];
+    const unsigned n = rings_[worker]->handover.take_burst({burst, kMaxBurst});
+    if (n != 0) paths_[worker]->receive_handed_over({burst, n});
+    return n;
 }
 
 std::vector<ByteVec> Gateway::drain(PacketList& list) {

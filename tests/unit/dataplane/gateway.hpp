@@ -25,6 +25,7 @@ void start_eal_once();
 
 struct Shape {
     unsigned workers = 1;
+    unsigned queues = 0;  // of each port; 0: as many as there are workers
     std::uint16_t wan_mtu = 1500;
     std::uint16_t lan_mtu = 1500;
     bool unfinished_checksums = false;
@@ -49,6 +50,8 @@ class Gateway {
     void from_host(PortId port, const ByteVec& frame);
     // Runs commands, handed-over packets and deferred work until nothing moves.
     void settle();
+    // Runs what other workers have handed to this one, at most a burst; how many that were.
+    unsigned take_handed_over(std::size_t worker);
     void advance_seconds(unsigned seconds) { now_ += seconds * hz_; }
 
     // Frames that went out since the last call, over all workers.
@@ -66,7 +69,7 @@ class Gateway {
     unsigned in_use() const;
 
   private:
-    void begin();
+    void begin(std::size_t worker);
     static std::vector<ByteVec> drain(dataplane::PacketList& list);
 
     rte_mempool* pool_;

@@ -105,3 +105,29 @@ TEST_CASE("no wakeup is lost between the look at the ring and the sleep") {
     CHECK(bounds_reached < kRounds / 50);
     CHECK(idle->sleeps() > 0);
 }
+
+TEST_CASE("how long a woken worker takes to run is measured, and sleeps that end by themselves are not") {
+    const auto idle = idle_on({});
+    idle->sleep(empty, nothing, nothing);
+    CHECK(idle->wakeups().count == 0);
+    std::atomic<bool> asleep{false};
+    for (std::uint64_t round = 1; round <= 5; ++round) {
+        asleep.store(false);
+        std::thread other([&] {
+            while (!asleep.load()) std::this_thread::yield();
+            idle->wake();
+        });
+        idle->sleep(
+            empty, [&] { asleep.store(true); }, nothing);
+        other.join();
+        const IdleWait::Wakeups w = idle->wakeups();
+        // Where the machine held the other thread for the whole bound, the wakeup is seen in the next round.
+        REQUIRE(w.count <= round);
+        if (w.count == 0) continue;
+        CHECK(w.total > std::chrono::nanoseconds(0));
+        CHECK(w.longest <= w.total);
+        CHECK(w.longest * w.count >= w.total);
+        CHECK((w.slow > 0) == (w.longest > IdleWait::kSlowWakeup));
+    }
+    CHECK(idle->wakeups().count > 0);
+}

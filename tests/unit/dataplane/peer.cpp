@@ -99,6 +99,7 @@ ipsec::ChildSa make_child(const ChildOptions& o) {
     c.outbound = {Spi{0xabcd0000 + o.id}, make_keys(o.suite, 2 * o.id + 1)};
     c.esn = o.esn;
     c.replay_window = o.replay_window;
+    c.workers = o.workers;
     c.local = {o.outer_v6 ? address("2001:db8::1") : address("192.0.2.1"), 4500};
     c.remote = {o.outer_v6 ? address("2001:db8::2") : address("192.0.2.2"), 4500};
     c.encap = o.encap;

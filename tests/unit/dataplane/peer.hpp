@@ -43,6 +43,7 @@ struct ChildOptions {
     std::uint32_t replay_window = 64;
     std::uint32_t id = 1;
     PolicyId policy{1};
+    ipsec::Workers workers = ipsec::Workers::one;
 };
 // 10.1.0.0/24 and fd01::/64 here, 10.2.0.0/16 and fd02::/64 there. Keys are made from the id.
 ipsec::ChildSa make_child(const ChildOptions& options = {});

@@ -2,16 +2,11 @@
 // Threads: SAs that come and go under a running worker, and one SA reached by two workers.
 #include <rte_cycles.h>
 #include <rte_lcore.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <thread>
 
-#include "dataplane/idle.hpp"
-#include "dataplane/metrics.hpp"
-#include "dataplane/worker.hpp"
-#include "tests/unit/dataplane/gateway.hpp"
+#include "tests/unit/dataplane/live_worker.hpp"
 
 using namespace sluice;
 using namespace sluice::test;
@@ -127,31 +122,8 @@ TEST_CASE("TRAPS 44: fragments and frames for the kernel reach the worker that s
 
 TEST_CASE("TRAPS 58: a worker sleeps, offline to reclaim, and commands wake it") {
     Gateway gw;
-    const int fd = eventfd(0, EFD_NONBLOCK);
-    auto rings = WorkerRings::make(WorkerId{0});
-    REQUIRE(rings);
-    crypto::SystemRandom random;
-    WorkerRings* const pointers[] = {rings->get()};
-    auto path = Path::make(
-        {.worker = WorkerId{0}, .tables = gw.tables(), .pool = gw.pool(), .rings = pointers, .random = random});
-    REQUIRE(path);
-    auto idle = IdleWait::make(Idle::adaptive, {});
-    REQUIRE(idle);
-    std::vector<std::unique_ptr<Worker>> all;
-    all.push_back(std::make_unique<Worker>(Worker::Parts{.tables = gw.tables(),
-                                                         .pool = gw.pool(),
-                                                         .path = std::move(*path),
-                                                         .idle = std::move(*idle),
-                                                         .rings = **rings,
-                                                         .ports = {{.id = kLan}, {.id = kWan}},
-                                                         .peers = &all,
-                                                         .event_fd = fd}));
-    Worker& worker = *all[0];
-    std::thread thread([&] {
-        rte_thread_register();
-        worker.run();
-        rte_thread_unregister();
-    });
+    LiveWorker live(gw);
+    Worker& worker = live.worker();
     while (worker.sleeps() == 0) std::this_thread::yield();
     int freed = 0;
     gw.tables().reclaimer.retire([&] { ++freed; });
@@ -159,18 +131,8 @@ TEST_CASE("TRAPS 58: a worker sleeps, offline to reclaim, and commands wake it")
     Command command;
     command.kind = CommandKind::release_spi;
     for (std::uint64_t n = 1; n <= 20; ++n) {
-        REQUIRE((*rings)->commands.put(command));
+        REQUIRE(live.rings().commands.put(command));
         worker.wake();
         while (worker.path().counters().commands.get() < n) std::this_thread::yield();
     }
-    WorkerWatch watch;
-    CHECK_FALSE(watch.look(worker, rte_rdtsc()));
-    worker.stop();
-    thread.join();
-    // A worker that neither turns nor sleeps is found after a second, and told of once.
-    CHECK_FALSE(watch.look(worker, rte_rdtsc()));
-    CHECK(watch.look(worker, rte_rdtsc() + 2 * rte_get_tsc_hz()));
-    CHECK(watch.stuck());
-    CHECK_FALSE(watch.look(worker, rte_rdtsc() + 3 * rte_get_tsc_hz()));
-    close(fd);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/esp/shared_sequence.hpp"
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <catch2/catch.hpp>
 #include <random>
 #include <thread>
@@ -70,25 +73,28 @@ TEST_CASE("Half of the shared space asks for a rekey") {
 }
 
 TEST_CASE("TRAPS 44: threads that take at once get every number up to the ceiling once") {
-    constexpr std::uint64_t kCeiling = 300'000;
+    constexpr std::uint64_t kCeiling = 3'000'000;  // enough for the threads to run at once
     constexpr unsigned kThreads = 3;
     SharedSequence seq(false);
     seq.reserve(Seq(kCeiling));
     std::vector<std::vector<SeqRange>> taken(kThreads);
     std::vector<std::thread> threads;
+    std::atomic<unsigned> ready{0};
     for (unsigned t = 0; t < kThreads; ++t) {
-        threads.emplace_back([&seq, &mine = taken[t], t] {
+        threads.emplace_back([&seq, &ready, &mine = taken[t], t] {
             std::mt19937 random(t);
+            ++ready;
+            while (ready < kThreads) std::this_thread::yield();
             for (;;) {
                 const SeqRange range = seq.take(1 + random() % 20);
                 if (range.count == 0) return;
                 mine.push_back(range);
-                if (random() % 64 == 0) std::this_thread::yield();
+                if (random() % 4096 == 0) std::this_thread::yield();
             }
         });
     }
     for (std::thread& t : threads) t.join();
-    std::vector<unsigned> times(kCeiling + 1);
+    std::vector<std::uint8_t> times(kCeiling + 1);
     for (const auto& mine : taken) {
         for (const SeqRange& r : mine) {
             REQUIRE(r.first.value / 16 == (r.first.value + r.count - 1) / 16);
@@ -97,7 +103,7 @@ TEST_CASE("TRAPS 44: threads that take at once get every number up to the ceilin
     }
     CHECK(times[0] == 0);
     for (std::uint64_t n = 1; n <= kCeiling; ++n) {
-        if (times[n] != 1) FAIL("number " << n << " was given " << times[n] << " times");
+        if (times[n] != 1) FAIL("number " << n << " was given " << unsigned{times[n]} << " times");
     }
 }
 

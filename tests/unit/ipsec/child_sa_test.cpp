@@ -60,6 +60,7 @@ ChildSa full_sa() {
     sa.df = CopyDf::clear;
     sa.dscp = CopyDscp::in;
     sa.copy_ecn = false;
+    sa.workers = ipsec::Workers::spread;
     sa.iv_node = NodeId(9);
     sa.iv_incarnation = Incarnation(0xabcd);
     sa.segment_address = ip("198.51.100.7");
@@ -116,7 +117,7 @@ TEST_CASE("Every truncation is refused whole, and the cursor does not move") {
 TEST_CASE("What is unknown is refused: another version, bytes behind the last field, unknown values") {
     const ByteVec good = written(full_sa());
     ByteVec newer = good;
-    newer[0] = 2;
+    newer[0] = 3;
     CHECK(read(newer).error().code == ErrorCode::unsupported);
     ByteVec longer = good;
     longer.push_back(0);
@@ -131,6 +132,7 @@ TEST_CASE("What is unknown is refused: another version, bytes behind the last fi
     CHECK_FALSE(refused([](ChildSa&) {}));
     CHECK(refused([](ChildSa& sa) { sa.mode = static_cast<Mode>(2); }));
     CHECK(refused([](ChildSa& sa) { sa.df = static_cast<CopyDf>(3); }));
+    CHECK(refused([](ChildSa& sa) { sa.workers = static_cast<ipsec::Workers>(2); }));
     CHECK(refused([](ChildSa& sa) { sa.dscp = static_cast<CopyDscp>(4); }));
     CHECK(refused([](ChildSa& sa) { sa.iv_node = NodeId(16); }));
     CHECK(refused([](ChildSa& sa) { sa.replay_window = 65537; }));

@@ -3,6 +3,7 @@
 
 #include <catch2/catch.hpp>
 #include <cmath>
+#include <random>
 #include <vector>
 
 #include "lib/net/jhash.hpp"
@@ -41,6 +42,23 @@ TEST_CASE("TRAPS 62: what is hashed is the address, the SPI and the masked numbe
           by_hand("20010db800000000000000000001000212345678", h));
     CHECK(h.inbound_seq(ip("2001:db8::1:2"), Spi(0x12345678), 0x9abcdef7).value ==
           by_hand("20010db8000000000000000000010002123456789abcdef0", h));
+}
+
+TEST_CASE("H14: the segments of one SA's numbers are those of the whole hash, for both families") {
+    const unsigned seed = 0x5e9;
+    std::mt19937 random(seed);
+    INFO("seed " << seed);
+    for (const char* address : {"192.0.2.1", "2001:db8::1:2"}) {
+        for (int i = 0; i < 20'000; ++i) {
+            const SegmentHash h{.seed = static_cast<std::uint32_t>(random()),
+                                .segments = static_cast<std::uint16_t>(1 + random() % 256)};
+            const Spi spi(static_cast<std::uint32_t>(random()));
+            const auto seq = static_cast<std::uint32_t>(random());
+            const ipsec::SequenceSegments segments(h, ip(address), spi);
+            if (segments.of(seq) != h.inbound_seq(ip(address), spi, seq))
+                FAIL(address << " " << spi.value << " " << seq);
+        }
+    }
 }
 
 // Taken from a running kernel (nft "jhash ip daddr . esp spi mod 16 seed S", xt_cluster for the IPv4 peer), which

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "dataplane/shared_sa.hpp"
+#include "lib/base/log.hpp"
 
 namespace sluice::dataplane {
 
@@ -50,7 +51,10 @@ WorkersBackend::WorkersBackend(Parts parts)
       rings_(parts.rings.begin(), parts.rings.end()),
       wake_(std::move(parts.wake)),
       event_fd_(parts.event_fd),
-      steering_(parts.steering) {}
+      steering_(parts.steering),
+      path_mtus_(static_cast<std::uint64_t>(
+                     std::chrono::duration_cast<std::chrono::milliseconds>(tables_.config.path_mtu_age).count()) *
+                 (rte_get_tsc_hz() / 1000)) {}
 
 // No worker runs any more.
 WorkersBackend::~WorkersBackend() {
@@ -132,6 +136,7 @@ void WorkersBackend::publish(Child& child, SaPair pair) {
     tables_.sad.insert(child.spec.inbound.spi, child.inbound);
     tables_.outbound.insert(Tables::child_key(child.spec.id), child.outbound);
     const CompiledSelectors selectors = CompiledSelectors::of(child.spec.local_ts, child.spec.remote_ts);
+    path_mtus_.add(child.spec);
     if (child.spec.outbound_ready) {
         tables_.spd.attach(child.spec.policy, *child.outbound, selectors);
     } else if (child.spec.policy.value == 0) {
@@ -170,6 +175,10 @@ Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint&
         return fail(ErrorCode::invalid, "endpoints need addresses of one family");
     }
     Child& child = found->second;
+    const bool moved = local.address != child.spec.local.address || remote.address != child.spec.remote.address;
+    if (moved && child.spec.mode == ipsec::Mode::transport) {
+        return fail(ErrorCode::unsupported, "a transport-mode SA is for its two addresses");
+    }
     child.spec.local = local;
     child.spec.remote = remote;
     child.spec.encap = encap;
@@ -187,6 +196,7 @@ Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint&
         if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
     }
     steer(child);
+    if (moved && path_mtus_.forget(id)) tell_path_mtu(child, UINT16_MAX);
     return {};
 }
 
@@ -195,6 +205,7 @@ Result<void> WorkersBackend::remove(ChildSaId id) {
     if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
     Child& child = found->second;
     tables_.spd.remove(*child.outbound);
+    path_mtus_.remove(child.spec);
     tables_.outbound.remove(Tables::child_key(id));
     tables_.sad.remove(child.spec.inbound.spi);
     if (steering_ != nullptr) steering_->remove(child.spec.inbound.spi);
@@ -287,10 +298,38 @@ void WorkersBackend::take(const Event& e) {
             events_.emplace_back(
                 ipsec::EndpointChanged{e.child, {to_address(e.flow.source, e.flow.family), e.remote_port}});
             break;
+        case EventKind::path_mtu:
+            learn_path_mtu(e);
+            break;
         case EventKind::neighbour_missing:
             neighbours_.push_back({to_address(e.flow.source, e.flow.family), e.port, true});
             break;
     }
+}
+
+void WorkersBackend::learn_path_mtu(const Event& report) {
+    for (const ChildSaId id : path_mtus_.candidates(report.spi)) {
+        const Child& child = children_.at(id);
+        const std::uint16_t mtu = path_mtus_.learn(child.spec, report);
+        if (mtu == 0) continue;
+        log_info("net", "child SA " + number(id) + " to " + child.spec.remote.address.to_string() +
+                            ": its path carries " + std::to_string(mtu) + " bytes, says an ICMP error");
+        tell_path_mtu(child, mtu);
+    }
+}
+
+void WorkersBackend::age_path_mtus(std::uint64_t now) {
+    for (const ChildSaId id : path_mtus_.take_expired(now)) tell_path_mtu(children_.at(id), UINT16_MAX);
+}
+
+void WorkersBackend::tell_path_mtu(const Child& child, std::uint16_t mtu) {
+    Command command;
+    command.kind = CommandKind::path_mtu;
+    command.spi = child.spec.inbound.spi;
+    command.child = child.spec.id;
+    command.mtu = mtu;
+    send(child.outbound->owner, command);
+    if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
 }
 
 std::vector<ipsec::BackendEvent> WorkersBackend::poll_events() {

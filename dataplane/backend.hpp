@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "dataplane/events.hpp"
+#include "dataplane/path_mtu.hpp"
 #include "dataplane/sa.hpp"
 #include "dataplane/steering.hpp"
 #include "dataplane/tables.hpp"
@@ -49,6 +50,10 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     void add_neighbours(const std::vector<NeighbourWanted>& wanted);
     // Tells workers that packets may wait for a neighbour no longer.
     void release_neighbour(const Neighbour& neighbour);
+    // Forgets what ICMP said of paths long enough ago. now: TSC cycles.
+    void age_path_mtus(std::uint64_t now);
+    // SAs whose path is known to be narrower than its port.
+    std::size_t path_mtus() const { return path_mtus_.known(); }
     // Commands that found a ring full are tried again.
     void retry_commands();
 
@@ -73,6 +78,8 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     void signal() const;
     void take(const Event& event);
     bool told_already(ChildSaId child, bool hard);
+    void learn_path_mtu(const Event& report);
+    void tell_path_mtu(const Child& child, std::uint16_t mtu);
 
     Tables& tables_;
     KeyExpander expander_;
@@ -86,6 +93,7 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     std::vector<NeighbourWanted> neighbours_;
     std::vector<Pending> pending_;
     std::vector<Command> again_;
+    PathMtuBook path_mtus_;
 };
 
 }  // namespace sluice::dataplane

@@ -43,7 +43,7 @@ std::size_t tagged_ip_offset(rte_mbuf* m) {
 
 // A frame to this MAC with IPv4 in it, in one piece: what nearly every frame is.
 bool is_plain_frame(rte_mbuf* m, std::uint64_t mac) {
-    if (m->nb_segs != 1 || m->data_len < kEthernetSize) return false;
+    if (!is_plain(m) || m->data_len < kEthernetSize) return false;
     std::uint64_t destination;
     std::memcpy(&destination, data(m), sizeof(destination));
     return destination << 16 == mac << 16 && header<net::EthernetHeader>(m)->type == Be16::of(net::kEtherIpv4);
@@ -65,13 +65,6 @@ void prefetch_frames(std::span<rte_mbuf*> frames) {
 }
 
 }  // namespace
-
-// Chained segments are made one, so that every later stage sees plain bytes (TRAPS 45).
-bool Path::linear(rte_mbuf* m) {
-    if (m->nb_segs == 1 || rte_pktmbuf_linearize(m) == 0) return true;
-    drop(m, Drop::no_room);
-    return false;
-}
 
 [[gnu::always_inline]] inline bool Path::parse(rte_mbuf* m) {
     const net::PacketFault fault = read_ip(m);
@@ -113,6 +106,7 @@ bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
         PacketNotes& n = notes(m);
         n.origin = Origin::port;
         n.port = port;
+        n.mark = 0;
         if (is_plain_frame(m, own)) {
             if (read_frame(m, net::kEtherIpv4)) received_.add(m);
         } else if (linear(m)) {
@@ -190,6 +184,7 @@ void Path::classify_local(rte_mbuf* m) {
     if (n.flow.protocol == net::kProtocolUdp && n.flow.destination_port == tables_.config.nat_port) {
         return classify_local_udp(m);
     }
+    if (n.ip.is_icmp()) report_path_mtu(m);
     admit_clear_to_host(m);
 }
 
@@ -256,14 +251,11 @@ void Path::admit_clear_to_forward(rte_mbuf* m) {
 
 // Fragments of ESP, or of UDP that may hold it, addressed to us (TRAPS 41). All of them go to one worker.
 [[gnu::noinline]] void Path::reassemble(rte_mbuf* m) {
-    counters_.fragments_received.add(1);
     const PacketNotes kept = notes(m);
-    rte_mbuf* const whole = reassembly_.put(m, now_);
-    counters_.drops[static_cast<std::size_t>(Drop::reassembly)].add(reassembly_.reap());
+    rte_mbuf* whole = join(m);
     if (whole == nullptr) return;
-    counters_.reassembled.add(1);
     notes(whole) = kept;
-    if (whole->pkt_len - whole->data_len > rte_pktmbuf_tailroom(whole)) return admit_long(whole);
+    if (!fits_a_buffer(whole)) return admit_long(whole);
     if (!linear(whole) || !parse(whole)) return;
     if (notes(whole).ip.is_fragment()) return drop(whole, Drop::reassembly);
     write_ethernet(whole, kept.port);  // what stood in front of the first fragment has been moved over
@@ -292,6 +284,7 @@ void Path::classify_host(PortId port, std::span<rte_mbuf*> frames) {
         PacketNotes& n = notes(m);
         n.origin = Origin::host;
         n.port = port;
+        n.mark = 0;
         n.hop = nullptr;
         if (!linear(m)) continue;
         if (m->data_len < kEthernetSize) {

@@ -73,6 +73,7 @@ struct Dataplane::State {
     bool eal = false;
     int event_fd = -1;
     PacketPool pool;
+    PacketPool large;
     std::vector<Port> ports;
     std::vector<HostTap> hosts;
     std::unique_ptr<Tables> tables;
@@ -101,6 +102,7 @@ Dataplane::State::~State() {
     tables.reset();
     hosts.clear();
     ports.clear();
+    large.reset();
     pool.reset();
     if (event_fd >= 0) close(event_fd);
     if (eal) stop_eal();
@@ -110,6 +112,9 @@ Result<void> Dataplane::State::open_ports() {
     auto made = make_packet_pool(packet_pool_shape(config, kPrivateBytes), kPrivateBytes);
     if (!made) return made.error();
     pool = std::move(*made);
+    auto large_made = make_large_pool(kPrivateBytes);
+    if (!large_made) return large_made.error();
+    large = std::move(*large_made);
     std::vector<PortInfo> infos;
     for (std::uint16_t p = 0; p < config.ports.size(); ++p) {
         PortConfig wanted = config.ports[p];
@@ -155,7 +160,8 @@ Result<void> Dataplane::State::make_rings(WorkerId id) {
 }
 
 Result<void> Dataplane::State::make_worker(WorkerId id, std::span<WorkerRings* const> all, crypto::Random& random) {
-    auto path = Path::make({.worker = id, .tables = *tables, .pool = *pool, .rings = all, .random = random});
+    auto path = Path::make(
+        {.worker = id, .tables = *tables, .pool = *pool, .rings = all, .random = random, .large = large.get()});
     if (!path) return path.error();
     IdleSources sources;
     std::vector<WorkerPort> served;
@@ -289,6 +295,7 @@ void Dataplane::maintain() {
     s.backend->retry_commands();
     const std::uint64_t now = rte_rdtsc();
     s.watch_workers(now);
+    s.backend->age_path_mtus(now);
     if (now - s.kept_alive < kKeepAliveSeconds * rte_get_tsc_hz()) return;
     s.kept_alive = now;
     s.backend->add_neighbours(s.tables->neighbours.take_used());
@@ -312,14 +319,18 @@ std::vector<Counter> Dataplane::counters() const {
     const State& s = *state_;
     std::vector<Counter> out;
     for (std::size_t w = 0; w < s.workers.size(); ++w) {
-        append_worker(out, {.id = WorkerId{static_cast<std::uint16_t>(w)},
-                            .counters = s.workers[w]->path().counters(),
-                            .rings = *s.rings[w],
-                            .sleeps = s.workers[w]->sleeps(),
-                            .wakeups = s.workers[w]->wakeups(),
-                            .asleep = s.workers[w]->asleep(),
-                            .stuck = s.watch[w].stuck()});
+        const WorkerSample sample{.id = WorkerId{static_cast<std::uint16_t>(w)},
+                                  .counters = s.workers[w]->path().counters(),
+                                  .rings = *s.rings[w],
+                                  .sleeps = s.workers[w]->sleeps(),
+                                  .wakeups = s.workers[w]->wakeups(),
+                                  .asleep = s.workers[w]->asleep(),
+                                  .stuck = s.watch[w].stuck()};
+        append_worker(out, sample);
+        append_classes(out, sample, s.config.classes);
     }
+    append_gauge(out, "path_mtus", static_cast<double>(s.backend->path_mtus()),
+                 "SAs whose path is narrower than their port, says ICMP");
     append_tables(out, *s.tables);
     if (s.steering) {
         append_gauge(out, "steering_rules", static_cast<double>(s.steering->rules()),

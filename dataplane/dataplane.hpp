@@ -31,12 +31,20 @@ struct WorkerConfig {
     std::vector<unsigned> cpus;  // allowed CPUs; empty: any
     Idle idle = Idle::adaptive;
 };
+// Packets whose mark is this one, when they leave by a port: their IP header gets the DSCP.
+struct TrafficClass {
+    ipsec::Mark mark;
+    std::uint8_t dscp = 0;  // 0..63
+};
+inline constexpr std::size_t kMaxClasses = 16;
 struct DataplaneConfig {
     bool hugepages = false;
     unsigned memory_mb = 256;
     std::string file_prefix = "sluice";
     std::vector<PortConfig> ports;
-    std::vector<WorkerConfig> workers;  // one at least
+    std::vector<WorkerConfig> workers;                 // one at least
+    std::vector<TrafficClass> classes;                 // the first that matches counts; kMaxClasses at most
+    Duration path_mtu_age = std::chrono::minutes(10);  // how long a path's MTU is believed; 0: it is not learned
     NodeId node;
     Incarnation incarnation;
     ipsec::SegmentHash segments;

@@ -31,9 +31,11 @@ namespace sluice::dataplane {
     X(dummy, "an ESP dummy packet, next header 59 (RFC 4303 2.6)")                                                \
     X(inner_malformed, "what was inside ESP is no whole IP packet")                                               \
     X(ecn_illegal, "the outer header says congestion, the inner transport cannot (RFC 6040 4.2)")                 \
+    X(fragment_overlap, "an inner TCP fragment that begins inside the TCP header (RFC 4301 7.2, RFC 1858)")       \
     X(policy_mismatch, "a decrypted packet outside the selectors of its SA (RFC 4301 5.2)")                       \
     X(no_sa, "a protect policy without an SA")                                                                    \
     X(selector_mismatch, "a protect policy has SAs, but none covers this packet")                                 \
+    X(transport_routed, "a packet that is routed here, where only a transport-mode SA would carry it")            \
     X(seq_overflow, "no sequence number left in this SA (RFC 4303 3.3.3)")                                        \
     X(emission_full, "too many sealed packets of an SA wait for lower numbers of another worker")                 \
     X(emission_lost, "sealed packets of a worker that hung, whose numbers were given up")                         \

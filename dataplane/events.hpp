@@ -19,25 +19,37 @@ struct rte_mbuf;
 namespace sluice::dataplane {
 
 // What a worker tells control. One plain struct for all kinds, copied through the ring.
-enum class EventKind : std::uint8_t { acquire, soft_expire, hard_expire, endpoint_changed, neighbour_missing };
+enum class EventKind : std::uint8_t {
+    acquire,
+    soft_expire,
+    hard_expire,
+    endpoint_changed,
+    neighbour_missing,
+    path_mtu
+};
 struct Event {
     EventKind kind = EventKind::acquire;
     PortId port{};                  // neighbour_missing
     PolicyId policy{};              // acquire
     ChildSaId child{};              // expires, endpoint_changed
     std::uint16_t remote_port = 0;  // endpoint_changed
-    Flow flow{};                    // acquire; endpoint_changed and neighbour_missing: source is the address
+    Spi spi{};                      // path_mtu: of the ESP packet that was too big
+    std::uint32_t mtu = 0;          // path_mtu: what the router says, bytes
+    std::uint32_t quoted = 0;       // path_mtu: the size of that packet
+    std::uint64_t cycles = 0;       // path_mtu: when, TSC
+    Flow flow{};  // path_mtu: of that packet; acquire; endpoint_changed and neighbour_missing: source is the address
 };
 static_assert(std::is_trivially_copyable_v<Event>);
 
 // What control tells a worker, done by it between two bursts. No pointers inside: a sleeping worker is offline to QSBR,
 // so what a command would point at could be gone when it wakes up.
-enum class CommandKind : std::uint8_t { release_spi, release_neighbour, update_endpoints };
+enum class CommandKind : std::uint8_t { release_spi, release_neighbour, update_endpoints, path_mtu };
 struct Command {
     CommandKind kind = CommandKind::release_spi;
     PortId port;             // release_neighbour
-    Spi spi;                 // release_spi; update_endpoints: the inbound one
-    ChildSaId child;         // update_endpoints
+    Spi spi;                 // release_spi; update_endpoints, path_mtu: the inbound one
+    ChildSaId child;         // update_endpoints, path_mtu
+    std::uint16_t mtu = 0;   // path_mtu: of the child's path, UINT16_MAX: not known
     net::IpAddress address;  // release_neighbour
     OuterTemplate outer;     // update_endpoints: the worker writes it into those halves that it owns
     net::Endpoint remote;    // the same

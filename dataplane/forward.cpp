@@ -32,7 +32,8 @@ HoldKey next_hop_key(const NextHop& hop, rte_mbuf* m) {
         if (n.hop == nullptr) n.hop = &route(m);
         const NextHop& hop = *n.hop;
         const bool leaves = hop.kind == HopKind::gateway || hop.kind == HopKind::on_link;
-        if (!leaves || n.ip.ttl <= 1 || n.origin == Origin::self || m->pkt_len > exits_[hop.port.value].mtu) {
+        if (!leaves || n.ip.ttl <= 1 || n.origin == Origin::self || n.mark != 0 ||
+            m->pkt_len > exits_[hop.port.value].mtu) {
             forward_rarely(m);
             continue;
         }
@@ -69,9 +70,11 @@ HoldKey next_hop_key(const NextHop& hop, rte_mbuf* m) {
     transmit(m);
 }
 
-// Sends what stands at its IP header by notes.hop, in fragments where the port is too narrow.
+// Sends what stands at its IP header by notes.hop, in fragments where the port, or an SA's path, is too narrow.
 [[gnu::noinline]] void Path::transmit(rte_mbuf* m) {
-    const std::size_t mtu = tables_.ports[notes(m).hop->port.value].mtu;
+    const PacketNotes& n = notes(m);
+    if (n.mark != 0) classify_mark(m);
+    const std::size_t mtu = n.sealed ? n.out->way.mtu : tables_.ports[n.hop->port.value].mtu;
     if (m->pkt_len > mtu) return transmit_fragments(m, mtu);
     resolve_and_send(m);
 }

@@ -34,6 +34,11 @@ Drop to_drop(esp::Fault fault) {
     }
 }
 
+// A later fragment that overlaps the flags of a first one would get past whoever looked at that (RFC 1858 4.2).
+bool splits_tcp_header(const net::Packet& ip) {
+    return ip.protocol == net::kProtocolTcp && ip.fragment_offset < sizeof(net::TcpHeader) - 4;
+}
+
 }  // namespace
 
 // Before the stages proper, two walks that bring SAs and keys into the cache.
@@ -138,7 +143,7 @@ bool Path::accept(rte_mbuf* m, CryptoOp& op) {
     sa.resync_attempt = 0;
     if (sa.window.accept(Seq{n.seq}) != esp::ReplayVerdict::fresh) return refuse(m, Drop::replay);
     if (sa.encap && sa.window.top().value == n.seq) note_endpoint(m, sa);
-    if (!unwrap(m, op)) return false;
+    if (!(sa.ruled ? unwrap_ruled(m, op) : unwrap(m, op))) return false;
     account(sa, sa.window.top().value, m->data_len);
     n.origin = Origin::tunnel;
     return true;
@@ -167,18 +172,25 @@ bool Path::accept(rte_mbuf* m, CryptoOp& op) {
     return false;
 }
 
+// A dummy packet counts as one of no bytes (RFC 4303 2.6). Always false.
+bool Path::fail_trailer(rte_mbuf* m, esp::Fault fault) {
+    InboundSa& sa = *notes(m).in;
+    if (fault == esp::Fault::dummy) account(sa, sa.window.top().value, 0);
+    drop(m, to_drop(fault));
+    return false;
+}
+
 // Trailer, ECN and DSCP of the outer header (RFC 6040 4.2), inner packet, and whether the SA is for it (X1).
 bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
     PacketNotes& n = notes(m);
     const InboundSa& sa = *n.in;
     const Bytes text{op.text(), op.text_length};
     const auto fail_with = [&](Drop reason) {
-        if (reason == Drop::dummy) account(*n.in, sa.window.top().value, 0);
         drop(m, reason);
         return false;
     };
     const esp::Trailer trailer = esp::read_trailer(text);
-    if (trailer.fault != esp::Fault::none) return fail_with(to_drop(trailer.fault));
+    if (trailer.fault != esp::Fault::none) return fail_trailer(m, trailer.fault);
     if (trailer.next_header != net::kProtocolIpv4 && trailer.next_header != net::kProtocolIpv6) {
         return fail_with(Drop::inner_malformed);
     }
@@ -187,7 +199,8 @@ bool Path::unwrap(rte_mbuf* m, const CryptoOp& op) {
     set_length(m, trailer.payload_size);
     if (read_ip(m) != net::PacketFault::none) return fail_with(Drop::inner_malformed);
     if (n.ip.is_v4() != (trailer.next_header == net::kProtocolIpv4)) return fail_with(Drop::inner_malformed);
-    if (!sa.selectors.matches_inbound(n.flow)) return fail_with(Drop::policy_mismatch);
+    if (!sa.selectors.matches_inbound(n.flow) && !quotes_our_traffic(m, sa)) return fail_with(Drop::policy_mismatch);
+    if (n.ip.fragment_offset != 0 && splits_tcp_header(n.ip)) return fail_with(Drop::fragment_overlap);
     if (n.ip.tos == outer_tos) return true;  // whatever the rules, the same comes out
     const net::TunnelRules rules{.dscp_in = sa.dscp == ipsec::CopyDscp::both || sa.dscp == ipsec::CopyDscp::in,
                                  .ecn_out = sa.copy_ecn};

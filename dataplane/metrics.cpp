@@ -43,6 +43,18 @@ void append_worker(std::vector<Counter>& out, const WorkerSample& w) {
     }
 }
 
+void append_classes(std::vector<Counter>& out, const WorkerSample& w, const std::vector<TrafficClass>& classes) {
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+        out.push_back({.name = "class_packets",
+                       .labels = {{"worker", std::to_string(w.id.value)},
+                                  {"class", std::to_string(c + 1)},
+                                  {"dscp", std::to_string(classes[c].dscp)}},
+                       .value = static_cast<double>(w.counters.classes[c].get()),
+                       .gauge = false,
+                       .help = "packets sent whose mark is of this class"});
+    }
+}
+
 void append_tables(std::vector<Counter>& out, const Tables& t) {
     append_gauge(out, "sad_entries", t.sad.size(), "inbound SAs installed");
     append_gauge(out, "sad_reserved", t.reserved.size(), "SPIs offered that have no keys yet");

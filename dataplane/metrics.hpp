@@ -23,6 +23,8 @@ struct WorkerSample {
     bool stuck = false;
 };
 void append_worker(std::vector<Counter>& out, const WorkerSample& worker);
+// Packets of each class of the configuration, sent by this worker.
+void append_classes(std::vector<Counter>& out, const WorkerSample& worker, const std::vector<TrafficClass>& classes);
 void append_tables(std::vector<Counter>& out, const Tables& tables);
 void append_gauge(std::vector<Counter>& out, const char* name, double value, const char* help);
 

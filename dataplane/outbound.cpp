@@ -46,7 +46,9 @@ bool outer_df(const OutboundSa& sa, bool inner_df) {
 
 void Path::apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict) {
     const PacketNotes& n = notes(m);
+    if (n.origin == Origin::host && n.ip.is_fragment() && wants_whole(n.flow, verdict)) return join_own_fragments(m);
     if (verdict.action == ipsec::PolicyAction::protect) return protect(m, verdict);
+    if (n.ip.is_icmp() && protected_by_quote(m)) return;
     if (n.origin == Origin::report) return drop(m, Drop::error_in_clear);
     if (!may_leave_clear(m, verdict)) return;
     n.origin == Origin::host ? send_unchanged(m) : forward_.add(m);
@@ -88,7 +90,7 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
         return drop(m, Drop::ttl);
     }
     n.out = &sa;
-    if (!fits_tunnel(m, sa)) return;
+    if (!(sa.ruled ? fits_ruled(m, sa) : fits_tunnel(m, sa))) return;
     if (routed(n.origin)) {
         n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
     }
@@ -138,7 +140,7 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
         sa.outer.begin() + (v4 ? offsetof(net::Ipv4Header, destination) : offsetof(net::Ipv6Header, destination));
     const NextHop& hop = v4 ? fib.find_v4(destination) : fib.find_v6(destination);
     const bool leaves = hop.kind == HopKind::gateway || hop.kind == HopKind::on_link;
-    const std::uint16_t mtu = leaves ? tables_.ports[hop.port.value].mtu : std::uint16_t{0};
+    const std::uint16_t mtu = leaves ? std::min(tables_.ports[hop.port.value].mtu, sa.path_mtu) : std::uint16_t{0};
     const auto room = static_cast<std::uint32_t>(esp::inner_mtu(sa.layout, sa.outer.shape, mtu));
     sa.way = {.generation = fib.generation(), .hop = &hop, .room = room, .mtu = mtu};
 }
@@ -167,6 +169,7 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
 bool Path::prepare_seal(rte_mbuf* m, CryptoOp& op) {
     PacketNotes& n = notes(m);
     OutboundSa& sa = *n.out;
+    if (sa.transport) return prepare_seal_transport(m, op);
     const std::size_t inner = m->pkt_len;
     const std::size_t tail = sa.layout.pad_length(inner) + esp::kTrailerSize;
     const std::size_t esp_front = sa.layout.text_offset();
@@ -175,7 +178,7 @@ bool Path::prepare_seal(rte_mbuf* m, CryptoOp& op) {
         return false;
     }
     if (!take_numbers(m, sa, data(m) - esp_front + esp::kHeaderSize)) return false;
-    n.inner_size = static_cast<std::uint32_t>(inner);
+    n.inner_size = static_cast<std::uint32_t>(inner - (sa.ruled ? n.tfc : 0U));
     push(m, static_cast<unsigned>(sa.outer.size + esp_front));
     set_length(m, sa.outer.size + esp_front + inner + tail + sa.layout.icv_size);
     Byte* const esp = data(m) + sa.outer.size;
@@ -226,9 +229,7 @@ void Path::write_outer(rte_mbuf* m, const OutboundSa& sa) const {
     const PacketNotes& n = notes(m);
     const OuterTemplate& outer = sa.outer;
     std::memcpy(data(m) + outer.size - OuterTemplate::kMaxSize, outer.bytes, OuterTemplate::kMaxSize);
-    const net::TunnelRules rules{.dscp_out = sa.dscp == ipsec::CopyDscp::both || sa.dscp == ipsec::CopyDscp::out,
-                                 .ecn_out = sa.copy_ecn};
-    const std::uint8_t tos = net::outer_tos(n.ip.tos, rules);
+    const std::uint8_t tos = sa.tos.of(n.ip.tos);
     if (outer.shape.family == net::Family::v4) {
         // Inner IPv6 is never cut by a router, but an outer IPv4 header that may be cut carries it where the path
         // is narrower than 1280 bytes.
@@ -248,11 +249,12 @@ void Path::write_outer(rte_mbuf* m, const OutboundSa& sa) const {
     header<net::UdpHeader>(m, ip_size)->length = Be16::of(static_cast<std::uint16_t>(m->pkt_len - ip_size));
 }
 
-// UDP over IPv6 has a checksum, over the sealed bytes (RFC 8200 8.1; TRAPS 26); over IPv4 it is zero (RFC 3948 2.1).
-[[gnu::noinline]] void Path::write_udp_checksum(rte_mbuf* m) {
+// UDP, behind an IP header of ip_size bytes with its extensions, over IPv6 has a checksum, over the sealed bytes (RFC
+// 8200 8.1; TRAPS 26); over IPv4 it is zero (RFC 3948 2.1).
+[[gnu::noinline]] void Path::write_udp_checksum(rte_mbuf* m, std::size_t ip_size) {
     const auto* ip = header<net::Ipv6Header>(m);
-    const MutBytes segment = bytes_of(m).subspan(sizeof(net::Ipv6Header));
-    header<net::UdpHeader>(m, sizeof(net::Ipv6Header))->checksum =
+    const MutBytes segment = bytes_of(m).subspan(ip_size);
+    header<net::UdpHeader>(m, ip_size)->checksum =
         net::udp_checksum({.source = ip->source,
                            .destination = ip->destination,
                            .protocol = net::kProtocolUdp,
@@ -263,7 +265,10 @@ void Path::write_outer(rte_mbuf* m, const OutboundSa& sa) const {
 void Path::finish_seal(rte_mbuf* m) {
     PacketNotes& n = notes(m);
     OutboundSa& sa = *n.out;
-    if (sa.outer.shape.udp && sa.outer.shape.family == net::Family::v6) write_udp_checksum(m);
+    if (sa.outer.shape.udp && sa.outer.shape.family == net::Family::v6) {
+        write_udp_checksum(m, sa.transport ? n.ip.header_size : sizeof(net::Ipv6Header));
+    }
+    if (sa.ruled) n.mark = sa.rules.mark_out.applied_to(n.mark);
     account(sa, n.seq, n.inner_size);
     n.sealed = true;
     if (sa.shared != nullptr) return emission_.add(m, sa.child, Seq{n.seq});
@@ -271,7 +276,7 @@ void Path::finish_seal(rte_mbuf* m) {
         raise_soft(sa);
     }
     const bool by_gateway = n.hop->gateway != nullptr;
-    if (!by_gateway || !send_at_once(m, *n.hop, sa.way.mtu, 0)) transmit(m);
+    if (n.mark != 0 || !by_gateway || !send_at_once(m, *n.hop, sa.way.mtu, 0)) transmit(m);
 }
 
 }  // namespace sluice::dataplane

@@ -34,12 +34,14 @@ struct alignas(64) PacketNotes {
     Flow flow;
     Origin origin = Origin::port;
     Entry entry = Entry::clear;
-    bool sealed = false;  // of a packet on its way out: it is ESP of ours by now
-    PortId port;          // received on; for Entry::transmit and to_host: where it goes
+    bool sealed = false;     // of a packet on its way out: it is ESP of ours by now
+    std::uint32_t mark = 0;  // of the SAs that it came through (ipsec::Mark)
+    PortId port;             // received on; for Entry::transmit and to_host: where it goes
 
     alignas(64) net::Packet ip;    // of the IP header at the front
     std::uint16_t esp_offset = 0;  // of what is to be opened: where its ESP header begins
     std::uint32_t inner_size = 0;
+    std::uint16_t tfc = 0;  // TFC padding behind the inner packet; of SAs with rules
     const NextHop* hop = nullptr;
     InboundSa* in = nullptr;
     OutboundSa* out = nullptr;
@@ -54,6 +56,10 @@ template <class Header>
 Header* header(rte_mbuf* m, std::size_t offset = 0) {
     static_assert(alignof(Header) == 1);
     return reinterpret_cast<Header*>(data(m) + offset);
+}
+// Whether its bytes may be changed in place: one segment, whose data nobody else reads.
+inline bool is_plain(const rte_mbuf* m) {
+    return m->nb_segs == 1 && rte_mbuf_refcnt_read(m) == 1 && RTE_MBUF_DIRECT(m);
 }
 inline MutBytes bytes_of(rte_mbuf* m) { return {data(m), m->data_len}; }
 

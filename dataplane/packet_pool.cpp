@@ -22,6 +22,7 @@ constexpr unsigned kTailroom = 128;         // ESP padding, ICV
 constexpr unsigned kMempoolHeader = 64;     // a cache line before each object
 constexpr unsigned kXdpChunk = 4096;        // AF_XDP: an mbuf with all its headers is one page at most
 
+constexpr unsigned kLargeBuffers = 64;
 constexpr unsigned kXdpMtu = 3500;  // the largest that fits; beyond it AF_PACKET takes the port over
 
 constexpr unsigned round_up(unsigned value, unsigned unit) { return (value + unit - 1) / unit * unit; }
@@ -71,6 +72,12 @@ Result<PacketPool> make_packet_pool(const PacketPoolShape& shape, std::uint16_t 
     if (rte_mempool_populate_default(pool.get()) < 0) return failed("memory_mb is too little");
     if (contiguous && pool->nb_mem_chunks != 1) return failed("memory is not one block");
     rte_mempool_obj_iter(pool.get(), rte_pktmbuf_init, nullptr);
+    return pool;
+}
+
+Result<PacketPool> make_large_pool(std::uint16_t private_bytes) {
+    PacketPool pool(rte_pktmbuf_pool_create("large", kLargeBuffers, 0, private_bytes, UINT16_MAX, SOCKET_ID_ANY));
+    if (!pool) return fail(ErrorCode::exhausted, "pool of large packets: " + take_eal_errors());
     return pool;
 }
 

@@ -32,6 +32,7 @@ Path::Path(const Resources& r)
     : worker_(r.worker),
       tables_(r.tables),
       pool_(r.pool),
+      large_(r.large),
       rings_(r.rings.begin(), r.rings.end()),
       hz_(rte_get_tsc_hz()),
       port_out_(r.tables.ports.size()),
@@ -135,6 +136,9 @@ void Path::run(const Command& command) {
             break;
         case CommandKind::update_endpoints:
             update_endpoints(command);
+            break;
+        case CommandKind::path_mtu:
+            set_path_mtu(command);
             break;
     }
     counters_.commands.add(1);

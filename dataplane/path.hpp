@@ -16,6 +16,7 @@
 #include "dataplane/packet.hpp"
 #include "dataplane/reassembly.hpp"
 #include "dataplane/tables.hpp"
+#include "lib/esp/trailer.hpp"
 #include "lib/net/icmp.hpp"
 
 struct rte_mempool;
@@ -35,6 +36,7 @@ class Path {
         rte_mempool& pool;
         std::span<WorkerRings* const> rings;  // of all workers, by id
         crypto::Random& random;               // at make() only
+        rte_mempool* large = nullptr;         // for packets that pool's buffers do not hold; none: they are dropped
     };
     static Result<std::unique_ptr<Path>> make(const Resources& resources);
     ~Path();
@@ -107,7 +109,7 @@ class Path {
     void reassemble(rte_mbuf* m);
     void admit_long(rte_mbuf* m);
     void classify_host(PortId port, std::span<rte_mbuf*> frames);
-    bool linear(rte_mbuf* m);
+    bool linear(rte_mbuf*& m) { return is_plain(m) || make_plain(m); }
     bool parse(rte_mbuf* m);
     bool is_ike(const Flow& flow, std::uint16_t our_port) const;
     bool leaves_unseen(const Flow& flow) const;
@@ -125,6 +127,7 @@ class Path {
     bool accept(rte_mbuf* m, CryptoOp& op);
     bool resynchronised(rte_mbuf* m, CryptoOp& op);
     bool unwrap(rte_mbuf* m, const CryptoOp& op);
+    bool fail_trailer(rte_mbuf* m, esp::Fault fault);
     void note_endpoint(rte_mbuf* m, InboundSa& sa);
 
     // outbound.cpp
@@ -141,7 +144,7 @@ class Path {
     bool take_number(rte_mbuf* m, OutboundSa& sa);
     bool take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place);
     void write_outer(rte_mbuf* m, const OutboundSa& sa) const;
-    static void write_udp_checksum(rte_mbuf* m);
+    static void write_udp_checksum(rte_mbuf* m, std::size_t ip_size);
     void finish_seal(rte_mbuf* m);
 
     // shared.cpp
@@ -153,6 +156,33 @@ class Path {
     void drop_unresolved(rte_mbuf* m, const HoldKey& key);
     bool to_slice(rte_mbuf* m);
     void pass_on_slices();
+    // transport.cpp
+    bool fits_transport(rte_mbuf* m, OutboundSa& sa);
+    bool wants_whole(Flow flow, const OutboundVerdict& verdict) const;
+    void join_own_fragments(rte_mbuf* m);
+    bool prepare_seal_transport(rte_mbuf* m, CryptoOp& op);
+    static void write_transport_udp(rte_mbuf* m, const OutboundSa& sa, std::size_t at);
+    bool unwrap_transport(rte_mbuf* m, const CryptoOp& op);
+
+    // rules.cpp
+    bool fits_ruled(rte_mbuf* m, OutboundSa& sa);
+    void pad_flow(rte_mbuf* m, OutboundSa& sa);
+    void clamp_mss(rte_mbuf* m, const ipsec::PacketRules& rules, std::size_t room);
+    std::size_t room_back(rte_mbuf* m, const InboundSa& sa) const;
+    bool unwrap_ruled(rte_mbuf* m, const CryptoOp& op);
+    void classify_mark(rte_mbuf* m);
+
+    // quote.cpp
+    bool quotes_our_traffic(rte_mbuf* m, const InboundSa& sa) const;
+    bool protected_by_quote(rte_mbuf* m);
+    void report_path_mtu(rte_mbuf* m);
+    void set_path_mtu(const Command& command);
+
+    // plain.cpp
+    bool make_plain(rte_mbuf*& m);
+    rte_mbuf* copy_of(rte_mbuf* m);
+    bool fits_a_buffer(const rte_mbuf* m) const;
+    rte_mbuf* join(rte_mbuf* m);
 
     // forward.cpp
     void forward_clear();
@@ -194,6 +224,7 @@ class Path {
     const WorkerId worker_;
     Tables& tables_;
     rte_mempool& pool_;
+    rte_mempool* large_;
     std::vector<WorkerRings*> rings_;
     // What this worker needs of a port to send by it. Read only after start.
     struct Exit {
@@ -244,6 +275,7 @@ class Path {
     unsigned dealt_ = 0;                           // packets of it so far
     std::array<InboundSa*, kMaxBurst> leaving_{};  // slices of ours that the map gives to others
     unsigned leaving_count_ = 0;
+    net::IcmpRateLimit path_mtu_limit_{100, 20};
     std::uint32_t fragment_id_;  // of IPv6: each worker has a range of its own
     std::uint64_t handed_to_ = 0;
     WorkerCounters counters_;

@@ -34,6 +34,9 @@ PacketPoolShape packet_pool_shape(const DataplaneConfig& config, std::uint16_t p
 // EAL must run. All memory is one virtually contiguous block, which AF_XDP's umem relies on. private_bytes are reserved
 // between the mbuf header and its data (rte_mbuf_to_priv()); a multiple of 8. exhausted: memory_mb is too little.
 Result<PacketPool> make_packet_pool(const PacketPoolShape& shape, std::uint16_t private_bytes = 0);
+// A few buffers of 64 KiB, for packets in chains or in fragments that are longer than a buffer of the first pool. No
+// port receives into them.
+Result<PacketPool> make_large_pool(std::uint16_t private_bytes = 0);
 
 // A DPDK port that is configured and started. Owned by the control thread; workers use ethdev() with
 // rte_eth_rx_burst() and rte_eth_tx_burst(), each queue by one worker alone.

@@ -9,6 +9,7 @@
 #include "dataplane/segment_map.hpp"
 #include "dataplane/shared_sa.hpp"
 #include "lib/net/checksum.hpp"
+#include "lib/net/tunnel.hpp"
 #include "lib/net/wire.hpp"
 
 namespace sluice::dataplane {
@@ -46,10 +47,33 @@ std::uint64_t next_limit(std::uint64_t soft, std::uint64_t hard) {
     return std::min(s, h);
 }
 
+// Bits of the inner TOS that go outside, and those that always stand there (RFC 6040 4.1, RFC 2983).
+TosRule tos_rule(const ipsec::ChildSa& c) {
+    const bool copied = c.dscp == ipsec::CopyDscp::both || c.dscp == ipsec::CopyDscp::out;
+    const bool fixed = c.rules.dscp != ipsec::kNoDscp;
+    TosRule rule;
+    rule.keep = static_cast<std::uint8_t>((copied && !fixed ? ~net::kEcnMask : 0) | (c.copy_ecn ? net::kEcnMask : 0));
+    rule.set = fixed ? static_cast<std::uint8_t>(c.rules.dscp << 2) : std::uint8_t{0};
+    return rule;
+}
+
 esp::Layout layout_of(const Algorithm& a) { return {.iv_size = a.iv, .icv_size = a.icv, .align = a.align}; }
 
+// Transport mode is between two hosts (RFC 4301 4.1): more would be a tunnel without a tunnel's header.
+Result<void> check_transport(const ipsec::ChildSa& c) {
+    const auto only = [](const ipsec::TrafficSelectors& list, const net::IpAddress& host) {
+        return std::all_of(list.begin(), list.end(), [&](const ipsec::TrafficSelector& s) {
+            return s.range.first == host && s.range.last == host;
+        });
+    };
+    if (!only(c.local_ts, c.local.address) || !only(c.remote_ts, c.remote.address)) {
+        return fail(ErrorCode::invalid, "in transport mode the selectors are those of the two ends");
+    }
+    if (c.rules.tfc_padding != 0) return fail(ErrorCode::invalid, "TFC padding is for tunnel mode");
+    return {};
+}
+
 Result<void> check(const ipsec::ChildSa& c) {
-    if (c.mode != ipsec::Mode::tunnel) return fail(ErrorCode::unsupported, "workers carry tunnel mode only");
     if (c.local.address.family() != c.remote.address.family() || !c.local.address) {
         return fail(ErrorCode::invalid, "an SA needs a local and a remote address of one family");
     }
@@ -61,7 +85,12 @@ Result<void> check(const ipsec::ChildSa& c) {
                     "replay window of " + std::to_string(c.replay_window) + " packets, at most 65536");
     }
     if (c.local_ts.empty() || c.remote_ts.empty()) return fail(ErrorCode::invalid, "an SA without traffic selectors");
-    return {};
+    return c.mode == ipsec::Mode::transport ? check_transport(c) : Result<void>{};
+}
+
+// Whether the path has more to do for an SA than to seal or open whole packets.
+bool is_ruled(const ipsec::ChildSa& c, const ipsec::Mark& mark) {
+    return c.mode == ipsec::Mode::transport || c.rules.tfc_padding != 0 || c.rules.mss_clamp != 0 || mark.any();
 }
 
 Result<std::unique_ptr<InboundSa>> make_inbound(const ipsec::ChildSa& c, const KeyExpander& expander,
@@ -77,6 +106,9 @@ Result<std::unique_ptr<InboundSa>> make_inbound(const ipsec::ChildSa& c, const K
     sa->encap = c.encap;
     sa->copy_ecn = c.copy_ecn;
     sa->dscp = c.dscp;
+    sa->ruled = is_ruled(c, c.rules.mark_in);
+    sa->transport = c.mode == ipsec::Mode::transport;
+    sa->rules = c.rules;
     sa->selectors = CompiledSelectors::of(c.local_ts, c.remote_ts);
     sa->lifetime = c.lifetime;
     sa->limits = SaLimits::of(c.lifetime);
@@ -95,9 +127,11 @@ Result<std::unique_ptr<OutboundSa>> make_outbound(const ipsec::ChildSa& c, const
     sa->segment = placement.outbound_segment;
     sa->layout = layout_of(algorithm);
     sa->random_iv = algorithm.random_iv;
-    sa->copy_ecn = c.copy_ecn;
+    sa->ruled = is_ruled(c, c.rules.mark_out);
+    sa->transport = c.mode == ipsec::Mode::transport;
+    sa->rules = c.rules;
+    sa->tos = tos_rule(c);
     sa->df = c.df;
-    sa->dscp = c.dscp;
     sa->iv_prefix = esp::iv_prefix(c.iv_node, c.iv_incarnation);
     sa->lifetime = c.lifetime;
     sa->outer = OuterTemplate::of(c.local, c.remote, c.encap);

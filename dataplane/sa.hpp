@@ -44,6 +44,13 @@ struct alignas(64) OuterTemplate {
 };
 static_assert(sizeof(OuterTemplate) == 64);
 
+// The TOS or traffic class of an outer header: the inner one's bits in keep, and set.
+struct TosRule {
+    std::uint8_t keep = 0xff;
+    std::uint8_t set = 0;
+    std::uint8_t of(std::uint8_t inner) const { return static_cast<std::uint8_t>((inner & keep) | set); }
+};
+
 // Where an SA's outer packets go, found once for each FIB. Owner writes. The zero value is none.
 struct SaWay {
     std::uint64_t generation = 0;  // of the FIB that it was found in
@@ -99,9 +106,10 @@ struct alignas(64) OutboundSa {
     esp::Layout layout;
     bool esn = false;
     bool random_iv = false;
-    bool copy_ecn = true;
+    bool ruled = false;  // in transport mode, or with rules of its own: the path takes the long way
+    bool transport = false;
     ipsec::CopyDf df = ipsec::CopyDf::copy;
-    ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
+    TosRule tos;
     std::uint64_t iv_prefix = 0;
     SharedOutbound* shared = nullptr;  // the same for the head and its lanes; null: one worker carries the SA
 
@@ -116,7 +124,10 @@ struct alignas(64) OutboundSa {
 
     CryptoKey key;
 
-    ipsec::Lifetime lifetime;
+    // Of few packets.
+    ipsec::Lifetime lifetime;             // read only
+    ipsec::PacketRules rules;             // read only
+    std::uint16_t path_mtu = UINT16_MAX;  // what ICMP has said of the path; the owner changes it with way
     std::unique_ptr<SharedOutbound> owned;  // of a head
 
     explicit OutboundSa(bool extended);
@@ -143,6 +154,8 @@ struct alignas(64) InboundSa {
     bool esn = false;
     bool encap = false;  // the owner changes it with remote, as OuterTemplate
     bool copy_ecn = true;
+    bool ruled = false;  // as OutboundSa
+    bool transport = false;
     ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
     Sharing sharing = Sharing::none;
     // Owner writes.
@@ -161,10 +174,12 @@ struct alignas(64) InboundSa {
     std::uint16_t part = 0;           // of a slice, in the segment map; read only
 
     // Of few packets.
-    ipsec::Lifetime lifetime;           // read only
-    net::Endpoint remote;               // what the SA has; the owner changes it
-    net::Endpoint reported;             // the last change that was reported
-    std::uint64_t reported_cycles = 0;  // and when, in TSC cycles; 0: never
+    ipsec::Lifetime lifetime;             // read only
+    ipsec::PacketRules rules;             // read only
+    std::uint16_t path_mtu = UINT16_MAX;  // of the other half's path; the owner changes it
+    net::Endpoint remote;                 // what the SA has; the owner changes it
+    net::Endpoint reported;               // the last change that was reported
+    std::uint64_t reported_cycles = 0;    // and when, in TSC cycles; 0: never
 
     std::unique_ptr<SharedInbound> owned;  // of a head
 

@@ -5,6 +5,7 @@
 
 #include "dataplane/account.hpp"
 #include "dataplane/path.hpp"
+#include "lib/net/extension.hpp"
 
 namespace sluice::dataplane {
 
@@ -50,6 +51,7 @@ void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
     set_length(out, size);
     notes(out).origin = n.origin == Origin::tunnel ? Origin::report : Origin::self;
     notes(out).port = n.port;
+    notes(out).mark = 0;
     if (size == 0 || read_ip(out) != net::PacketFault::none) return rte_pktmbuf_free(out);
     counters_.icmp_sent.add(1);
     n.origin == Origin::host ? deliver_inner_to_host(out, n.port) : deferred_.add(out);
@@ -58,15 +60,22 @@ void Path::send_error(rte_mbuf* m, net::IcmpError error, std::size_t mtu) {
 namespace {
 
 struct Cut {
-    std::size_t header = 0;  // bytes repeated in front of every piece, fragment header not counted
-    std::size_t extra = 0;   // the IPv6 fragment header
-    std::size_t step = 0;    // payload of a piece, a multiple of 8
+    std::size_t header = 0;    // bytes repeated in front of every piece, fragment header not counted
+    std::size_t named_at = 0;  // IPv6: the field that names what follows them
+    std::size_t extra = 0;     // the IPv6 fragment header
+    std::size_t step = 0;      // payload of a piece, a multiple of 8
 };
 
 Cut plan(rte_mbuf* m, std::size_t mtu) {
     const bool v4 = data(m)[0] >> 4 == 4;
     Cut cut;
-    cut.header = v4 ? header<net::Ipv4Header>(m)->header_size() : sizeof(net::Ipv6Header);
+    if (v4) {
+        cut.header = header<net::Ipv4Header>(m)->header_size();
+    } else {
+        const net::HeaderPlace place = net::transport_place(net::parse_packet(bytes_of(m), m->pkt_len), bytes_of(m));
+        cut.header = place.offset;
+        cut.named_at = place.named_at;
+    }
     cut.extra = v4 ? 0 : sizeof(net::Ipv6FragmentHeader);
     cut.step = mtu > cut.header + cut.extra ? (mtu - cut.header - cut.extra) & ~std::size_t{7} : 0;
     return cut;
@@ -83,14 +92,14 @@ void write_v4_piece(rte_mbuf* piece, std::size_t header_size, std::size_t offset
 }
 
 // RFC 8200 4.5, as the source of the packet: only outer headers of ours are cut this way.
-void write_v6_piece(rte_mbuf* piece, std::uint32_t id, std::size_t offset, bool last) {
+void write_v6_piece(rte_mbuf* piece, const Cut& cut, std::uint32_t id, std::size_t offset, bool last) {
     auto* const ip = header<net::Ipv6Header>(piece);
     net::Ipv6FragmentHeader fragment{};
-    fragment.next_header = ip->next_header;
+    fragment.next_header = data(piece)[cut.named_at];
     fragment.offset_flags = Be16::of(static_cast<std::uint16_t>(offset | (last ? 0U : 1U)));
     fragment.id = Be32::of(id);
-    std::memcpy(data(piece) + sizeof(net::Ipv6Header), &fragment, sizeof(fragment));
-    ip->next_header = net::kProtocolFragment;
+    std::memcpy(data(piece) + cut.header, &fragment, sizeof(fragment));
+    data(piece)[cut.named_at] = net::kProtocolFragment;
     ip->payload_length = Be16::of(static_cast<std::uint16_t>(piece->pkt_len - sizeof(net::Ipv6Header)));
 }
 
@@ -119,7 +128,7 @@ void Path::fragment(rte_mbuf* m, std::size_t mtu, PacketList& out) {
         std::memcpy(data(piece) + cut.header + cut.extra, data(m) + cut.header + offset, size);
         const bool last = i + 1 == count;
         cut.extra == 0 ? write_v4_piece(piece, cut.header, offset, last)
-                       : write_v6_piece(piece, fragment_id_, offset, last);
+                       : write_v6_piece(piece, cut, fragment_id_, offset, last);
         out.add(piece);
     }
     rte_pktmbuf_free(m);

@@ -213,6 +213,7 @@ Child& install_child(EngineState& engine, IkeSa& sa, const NewChild& made) {
     pair.dscp = config.copy_dscp;
     pair.copy_ecn = config.copy_ecn;
     pair.workers = config.workers;
+    pair.rules = config.rules;
     pair.iv_node = engine.config.node;
     pair.iv_incarnation = engine.config.incarnation;
     pair.segment_address = sa.path.remote.address;

@@ -58,6 +58,7 @@ struct ChildConfig {
     ipsec::CopyDscp copy_dscp = ipsec::CopyDscp::out;
     bool copy_ecn = true;
     ipsec::Workers workers = ipsec::Workers::one;
+    ipsec::PacketRules rules;
 };
 
 // A connection as swanctl.conf has it (connections.NAME).

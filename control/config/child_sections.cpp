@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "control/config/packet_rules.hpp"
+
 namespace sluice::control {
 namespace {
 
@@ -29,13 +31,12 @@ constexpr LaterKey kLaterChild[] = {
     {"reqid", "fixed request ids", "0"},
     {"priority", "fixed priorities", "0"},
     {"interface", "policies bound to an interface"},
-    {"mark_in*", "marks"},
-    {"mark_out*", "marks"},
-    {"set_mark_*", "marks"},
+    {"mark_in", "marks that policies match"},
+    {"mark_in_sa", "marks that policies match", "no"},
+    {"mark_out", "marks that policies match"},
     {"if_id_in", "XFRM interfaces", "0"},
     {"if_id_out", "XFRM interfaces", "0"},
     {"label*", "security labels"},
-    {"tfc_padding", "traffic flow confidentiality", "0"},
     {"hw_offload", "offload to the NIC", "no"},
     {"per_cpu_sas", "SAs per CPU", "no"},
 };
@@ -100,7 +101,9 @@ Verdict of_config(ChildDraft& into, const ConfigNode& value) {
     return Set(into.config, value);
 }
 
-const Key<ChildDraft> kChildKeys[] = {
+ipsec::PacketRules& rules_of(ChildDraft& draft) { return draft.config.rules; }
+
+const Key<ChildDraft> kOwnKeys[] = {
     {{"local_ts", kSelectorsExpected, "dynamic", "What of ours the tunnel serves."},
      set_selectors<&ChildConfig::local_ts>},
     {{"remote_ts", kSelectorsExpected, "dynamic", "What of the peer's the tunnel serves."},
@@ -132,6 +135,7 @@ const Key<ChildDraft> kChildKeys[] = {
       "How many workers carry the SA: one, or all of them, for a single fat tunnel."},
      of_config<set_choice<ChildConfig, &ChildConfig::workers, kSaWorkers>>},
 };
+const auto kChildKeys = with_packet_rules<ChildDraft, rules_of>(kOwnKeys);
 
 bool any_dynamic(const std::vector<ipsec::ConfiguredSelector>& selectors) {
     return std::any_of(selectors.begin(), selectors.end(), [](const auto& s) { return s.dynamic; });
@@ -147,9 +151,9 @@ void check_shunt(const Place& place, const ChildDraft& draft, Findings& findings
     static constexpr std::string_view kUsed[] = {"local_ts", "remote_ts", "mode", "start_action"};
     for (const ConfigNode& member : place.node.children) {
         const bool used = std::find(std::begin(kUsed), std::end(kUsed), member.key) != std::end(kUsed);
-        const auto* key = std::find_if(std::begin(kChildKeys), std::end(kChildKeys),
-                                       [&](const auto& k) { return k.doc.name == member.key; });
-        if (!used && key != std::end(kChildKeys)) {
+        const bool known =
+            std::any_of(kChildKeys.begin(), kChildKeys.end(), [&](const auto& k) { return k.doc.name == member.key; });
+        if (!used && known) {
             findings.error(member, place.path + "." + member.key, "has no meaning for a pass or drop policy");
         }
     }

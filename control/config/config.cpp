@@ -18,8 +18,8 @@
 namespace sluice::control {
 namespace {
 
-constexpr std::string_view kTopLevel[] = {"daemon", "metrics", "debug", "dataplane",   "port",    "worker",
-                                          "route",  "policy",  "ike",   "connections", "secrets", "static"};
+constexpr std::string_view kTopLevel[] = {"daemon", "metrics", "debug", "dataplane",   "port",    "worker", "route",
+                                          "class",  "policy",  "ike",   "connections", "secrets", "static"};
 
 std::vector<ConnectionDraft> load_connections(const ConfigNode& root, Findings& findings) {
     std::vector<ConnectionDraft> out;

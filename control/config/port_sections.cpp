@@ -6,6 +6,8 @@
 #include <map>
 #include <set>
 
+#include "control/config/packet_rules.hpp"
+
 namespace sluice::control {
 namespace {
 
@@ -132,6 +134,13 @@ const Key<WorkerConfig> kWorkerKeys[] = {
     {{"cpus", "CPU numbers from 0 to 1023", "any", "Where the worker may run."}, set_cpus},
     {{"idle", "adaptive or poll", "adaptive", "Whether the worker sleeps when there is nothing to do."},
      set_choice<WorkerConfig, &WorkerConfig::idle, kIdle>},
+};
+using dataplane::TrafficClass;
+Verdict set_class_mark(TrafficClass& into, const ConfigNode& value) { return parse_mark(value, into.mark); }
+const Key<TrafficClass> kClassKeys[] = {
+    {{"mark", kMarkExpected, "", "The mark of its packets, in the bits of the mask; must be there."}, set_class_mark},
+    {{"dscp", "0 to 63", "", "The DSCP that they get; must be there."},
+     set_number<TrafficClass, &TrafficClass::dscp, 0, ipsec::kMaxDscp>},
 };
 const Key<RouteDraft> kRouteKeys[] = {
     {{"destination", "a prefix such as 10.2.0.0/16", "", "What the route is for; must be there."}, set_destination},
@@ -264,6 +273,20 @@ void load_route(const Place& place, Config& config, Findings& findings) {
     config.routes.push_back({*draft.destination, draft.gateway, *port, 0, false});
 }
 
+void load_class(const Place& place, Config& config, Findings& findings) {
+    dataplane::TrafficClass made;
+    load_keys<dataplane::TrafficClass>(place, kClassKeys, {"class", {}, {}}, made, findings);
+    for (const char* key : {"mark", "dscp"}) {
+        if (place.node.find(key) == nullptr)
+            findings.error(place.node, place.path, "has no " + std::string(key) + "; expected the key \"" + key + "\"");
+    }
+    if (config.dataplane.classes.size() == dataplane::kMaxClasses) {
+        return findings.error(place.node, place.path,
+                              "is one too many; at most " + std::to_string(dataplane::kMaxClasses) + " are possible");
+    }
+    config.dataplane.classes.push_back(made);
+}
+
 // Calls load for each table of an array of tables; one table alone is taken as well.
 template <class Load>
 void load_each(const ConfigNode& root, const std::string& name, Config& config, Findings& findings, Load load) {
@@ -303,6 +326,7 @@ void load_ports(const ConfigNode& root, Config& config, Findings& findings) {
     load_each(root, "port", config, findings, load_port);
     load_each(root, "worker", config, findings, load_worker);
     load_each(root, "route", config, findings, load_route);
+    load_each(root, "class", config, findings, load_class);
     if (config.dataplane.ports.empty()) findings.error(root, "port", "there is none; expected one [[port]] at least");
     if (config.dataplane.workers.empty()) config.dataplane.workers.emplace_back();
     check_queues(root, config, findings);
@@ -313,7 +337,11 @@ std::vector<SectionDoc> port_reference() {
             document<WorkerConfig>("[worker]", "A worker, one table each; without any there is one, on any CPU.",
                                    kWorkerKeys),
             document<RouteDraft>("[route]", "A route that is set in the kernel behind the ports, one table each.",
-                                 kRouteKeys)};
+                                 kRouteKeys),
+            document<TrafficClass>("[class]",
+                                   "What a mark means where a packet leaves by a port, one table each; the first that "
+                                   "matches counts.",
+                                   kClassKeys)};
 }
 
 }  // namespace sluice::control

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "control/config/child_sections.hpp"
+#include "control/config/packet_rules.hpp"
 #include "lib/crypto/algorithms.hpp"
 
 namespace sluice::control {
@@ -50,12 +51,7 @@ Verdict set_static_selectors(StaticDraft& into, const ConfigNode& value) {
     return std::nullopt;
 }
 
-Verdict set_static_mode(StaticDraft&, const ConfigNode& value) {
-    const std::string* text = scalar_of(value);
-    if (text == nullptr) return no_scalar(value);
-    if (*text != "tunnel") return Complaint{"\"" + *text + "\" is not supported", nullptr};
-    return std::nullopt;
-}
+constexpr Choice<ipsec::Mode> kModes[] = {{"tunnel", ipsec::Mode::tunnel}, {"transport", ipsec::Mode::transport}};
 
 // The one suite that a proposal stands for; nothing where it leaves a choice.
 std::optional<Suite> single_suite(const ipsec::Proposal& proposal) {
@@ -128,7 +124,9 @@ Verdict set_key(HalfDraft& into, const ConfigNode& value) {
 }
 
 using ipsec::ChildSa;
-const Key<StaticDraft> kStaticKeys[] = {
+ipsec::PacketRules& rules_of(StaticDraft& draft) { return draft.sa.rules; }
+
+const Key<StaticDraft> kOwnKeys[] = {
     {{"local", "an address", "", "Our outer address; must be there."}, set_end<&ChildSa::local>},
     {{"remote", "an address", "", "The peer's outer address; must be there."}, set_end<&ChildSa::remote>},
     {{"local_ts", kSelectorsExpected, "", "What of ours the SAs serve; must be there."},
@@ -137,7 +135,9 @@ const Key<StaticDraft> kStaticKeys[] = {
      set_static_selectors<&StaticDraft::remote_ts>},
     {{"esp_proposal", "", "", "The algorithms, exactly one suite; -esn for extended sequence numbers; must be there."},
      set_suite},
-    {{"mode", "tunnel", "tunnel", "The mode."}, set_static_mode},
+    {{"mode", "tunnel or transport", "tunnel",
+      "Whether whole packets go inside, or what our two addresses send to each other is protected as it is."},
+     of_sa<set_choice<ChildSa, &ChildSa::mode, kModes>>},
     {{"encap", "yes or no", "no", "Whether ESP goes in UDP."}, of_sa<set_bool<ChildSa, &ChildSa::encap>>},
     {{"local_port", "1 to 65535", "4500", "Our UDP port, with encap."},
      set_number<StaticDraft, &StaticDraft::local_port, 1, 65535>},
@@ -154,6 +154,7 @@ const Key<StaticDraft> kStaticKeys[] = {
       "How many workers carry the SA: one, or all of them, for a single fat tunnel."},
      of_sa<set_choice<ChildSa, &ChildSa::workers, kSaWorkers>>},
 };
+const auto kStaticKeys = with_packet_rules<StaticDraft, rules_of>(kOwnKeys);
 const Key<HalfDraft> kHalfKeys[] = {
     {{"spi", "256 to 4294967295; 0 to 255 are reserved (RFC 4303 2.1)", "", "The SPI; must be there."},
      set_number<HalfDraft, &HalfDraft::spi, 256, UINT32_MAX>},
@@ -203,6 +204,24 @@ void load_half(const Place& place, const char* name, const std::optional<Suite>&
     into.keys = {suite->encr, suite->key_bits, suite->integ, std::move(half.encr_key), std::move(half.integ_key)};
 }
 
+// In transport mode there is no second header, and the ends are the only hosts (RFC 4301 4.1).
+void check_transport(const Place& place, const StaticDraft& draft, Findings& findings) {
+    for (const char* key : {"copy_df", "copy_dscp", "copy_ecn", "dscp", "tfc_padding", "icmp"}) {
+        const ConfigNode* node = place.node.find(key);
+        if (node != nullptr) findings.error(*node, place.path + "." + key, "has no meaning in transport mode");
+    }
+    const auto check_end = [&](const char* key, const auto& selectors, const net::IpAddress& own) {
+        for (const ipsec::ConfiguredSelector& s : selectors) {
+            if (s.selector.range.first == own && s.selector.range.last == own) continue;
+            findings.error(
+                *place.node.find(key), place.path + "." + key,
+                s.to_string() + " is more than one end; in transport mode expected selectors of " + own.to_string());
+        }
+    };
+    if (draft.sa.local.address) check_end("local_ts", draft.local_ts, draft.sa.local.address);
+    if (draft.sa.remote.address) check_end("remote_ts", draft.remote_ts, draft.sa.remote.address);
+}
+
 void check_static(const Place& place, const StaticDraft& draft, Findings& findings) {
     for (const char* key : {"local", "remote", "local_ts", "remote_ts", "esp_proposal"}) {
         if (place.node.find(key) == nullptr) {
@@ -223,6 +242,7 @@ void check_static(const Place& place, const StaticDraft& draft, Findings& findin
                        "is 0, but extended sequence numbers cannot be followed without a window (RFC 4303 A2)");
     }
     check_selectors(place, draft.local_ts, draft.remote_ts, findings);
+    if (draft.sa.mode == ipsec::Mode::transport) check_transport(place, draft, findings);
 }
 
 ipsec::TrafficSelectors plain(const std::vector<ipsec::ConfiguredSelector>& selectors) {

@@ -115,6 +115,9 @@ const Key<DataplaneConfig> kDataplaneKeys[] = {
     {{"segments", "1 to 16", "1", "Into how many segments the cluster's hash cuts the SAs."}, set_segments},
     {{"segment_seed", "0 to 4294967295", "0", "The seed of the cluster's hash, the same on every node."},
      set_segment_seed},
+    {{"path_mtu_age", "a duration such as 10m", "10m",
+      "How long an ICMP \"too big\" about ESP of ours narrows its SA; 0: it never does."},
+     set_duration<DataplaneConfig, &DataplaneConfig::path_mtu_age>},
 };
 const Key<Config> kPolicyKeys[] = {
     {{"default", "bypass or discard", "bypass", "What happens to traffic that no policy matches: routed or dropped."},

@@ -18,6 +18,7 @@ struct HalfLine {
     const net::IpAddress& source;
     const net::IpAddress& destination;
     bool esn;
+    ipsec::Mode mode;
 };
 
 std::string half_line(const HalfLine& line) {
@@ -29,7 +30,8 @@ std::string half_line(const HalfLine& line) {
            std::to_string(static_cast<unsigned>(keys.encr)) + R"(,"key_bits":)" + std::to_string(keys.key_bits) +
            R"(,"integ":)" + std::to_string(static_cast<unsigned>(keys.integ)) + R"(,"esn":)" +
            (line.esn ? "true" : "false") + R"(,"encr_key":")" + to_hex(keys.encr_key.view()) + R"(","integ_key":")" +
-           to_hex(keys.integ_key.view()) + R"("})";
+           to_hex(keys.integ_key.view()) + '"' +
+           (line.mode == ipsec::Mode::transport ? R"(,"mode":"transport"})" : "}");
 }
 
 }  // namespace
@@ -53,8 +55,8 @@ void KeyLog::write(std::string_view line) {
 }
 
 void KeyLog::write(const ipsec::ChildSa& sa) {
-    write(half_line({"in", sa.inbound, sa.remote.address, sa.local.address, sa.esn}));
-    write(half_line({"out", sa.outbound, sa.local.address, sa.remote.address, sa.esn}));
+    write(half_line({"in", sa.inbound, sa.remote.address, sa.local.address, sa.esn, sa.mode}));
+    write(half_line({"out", sa.outbound, sa.local.address, sa.remote.address, sa.esn, sa.mode}));
 }
 
 }  // namespace sluice::control

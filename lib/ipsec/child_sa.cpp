@@ -59,6 +59,17 @@ void write_lifetime(ByteWriter& out, const Lifetime& lifetime) {
     out.u64(static_cast<std::uint64_t>(lifetime.hard_time.count()));
 }
 
+void write_rules(ByteWriter& out, const PacketRules& rules) {
+    out.u16(rules.tfc_padding);
+    out.u16(rules.mss_clamp);
+    out.u8(rules.dscp);
+    out.u8(rules.icmp ? 1 : 0);
+    for (const Mark& mark : {rules.mark_in, rules.mark_out}) {
+        out.u32(mark.value);
+        out.u32(mark.mask);
+    }
+}
+
 void write_fields(ByteWriter& out, const ChildSa& sa) {
     out.u32(sa.id.value);
     out.u32(sa.ike.value);
@@ -81,6 +92,7 @@ void write_fields(ByteWriter& out, const ChildSa& sa) {
     out.u8(static_cast<std::uint8_t>(sa.df));
     out.u8(static_cast<std::uint8_t>(sa.dscp));
     out.u8(static_cast<std::uint8_t>(sa.workers));
+    write_rules(out, sa.rules);
     out.u8(sa.iv_node.value);
     out.u16(sa.iv_incarnation.value);
     write_address(out, sa.segment_address);
@@ -200,6 +212,23 @@ Lifetime read_lifetime(FieldReader& in) {
     return lifetime;
 }
 
+PacketRules read_rules(FieldReader& in) {
+    PacketRules rules;
+    rules.tfc_padding = in.u16();
+    rules.mss_clamp = in.u16();
+    rules.dscp = in.u8();
+    in.require(rules.dscp <= kMaxDscp || rules.dscp == kNoDscp);
+    const std::uint8_t icmp = in.u8();
+    in.require(icmp <= 1);
+    rules.icmp = icmp == 1;
+    for (Mark* mark : {&rules.mark_in, &rules.mark_out}) {
+        mark->value = in.u32();
+        mark->mask = in.u32();
+        in.require((mark->value & ~mark->mask) == 0);
+    }
+    return rules;
+}
+
 void read_flags(FieldReader& in, ChildSa& sa) {
     const std::uint8_t flags = in.u8();
     in.require((flags & ~kAllFlags) == 0);
@@ -231,6 +260,7 @@ ChildSa read_fields(FieldReader& in) {
     sa.df = in.enumerator(CopyDf::clear);
     sa.dscp = in.enumerator(CopyDscp::none);
     sa.workers = in.enumerator(Workers::spread);
+    sa.rules = read_rules(in);
     sa.iv_node = NodeId(in.u8());
     in.require(sa.iv_node.value <= 15);
     sa.iv_incarnation = Incarnation(in.u16());

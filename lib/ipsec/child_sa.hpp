@@ -9,6 +9,7 @@
 #include "lib/base/strong.hpp"
 #include "lib/base/time.hpp"
 #include "lib/crypto/cipher.hpp"
+#include "lib/ipsec/packet_rules.hpp"
 #include "lib/ipsec/traffic_selector.hpp"
 
 namespace sluice::ipsec {
@@ -60,7 +61,8 @@ struct ChildSa {
     CopyDscp dscp = CopyDscp::out;
     bool copy_ecn = true;  // RFC 6040 normal mode; false: compatibility mode
     Workers workers = Workers::one;
-    NodeId iv_node;        // IV layout: node:4 | incarnation:16 | counter:44
+    PacketRules rules;
+    NodeId iv_node;  // IV layout: node:4 | incarnation:16 | counter:44
     Incarnation iv_incarnation;
     net::IpAddress
         segment_address;  // the peer's address at install: it names the segment for good (FEATURES, segment hash)

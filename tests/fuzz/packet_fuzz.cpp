@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Headers from outside: whatever parses is consistent, and an ICMP error about it parses as well.
+// Headers from outside: whatever parses is consistent, and an ICMP error about it parses as well; what looks further
+// into it (quotes, extension headers, TCP options) stays inside.
 #include <cstdlib>
 
+#include "lib/net/extension.hpp"
 #include "lib/net/icmp.hpp"
+#include "lib/net/icmp_quote.hpp"
+#include "lib/net/mss.hpp"
 
 using namespace sluice;
 using namespace sluice::net;
@@ -19,6 +23,14 @@ void parse(Bytes bytes, std::size_t length) {
     check(p.total_size <= length && p.header_size <= p.total_size);
     if (p.ports_known) check(p.fragment_offset == 0 && p.header_size + 2U <= bytes.size());
     check(source_address(p, bytes).family() == p.family);
+
+    const HeaderPlace place = transport_place(p, bytes);
+    check(place.offset <= p.header_size && place.named_at < place.offset);
+    check(upper_place(p, bytes).offset == p.header_size);
+    if (const auto quote = read_icmp_quote(p, bytes)) check(quote->packet.header_size <= quote->bytes.size());
+    ByteVec clamped = to_vec(bytes);
+    clamp_mss(p, clamped, 500);
+    check(clamp_mss(p, clamped, 500) == false);
 
     const IcmpErrorInput input{.error = IcmpError::packet_too_big,
                                .source = AddressRange::all(p.family).first,

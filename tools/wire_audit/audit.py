@@ -132,7 +132,7 @@ class Audit:
             self.violate("short-esp", view, number, f"{len(data)} bytes from {packet.src}")
             return
         view.esp += 1
-        opened = esp.open_packet(self.log, data, packet.dst)
+        opened = esp.open_packet(self.log, data, packet)
         if opened.fault:
             self.violate(opened.fault, view, number, opened.text)
         if opened.key is None:

@@ -27,10 +27,10 @@ def header(data):
     return struct.unpack_from("!II", data) if len(data) >= 8 else None
 
 
-def open_packet(log, data, dst):
-    """Tries the keys logged for the SPI, those of this destination and the newest first."""
+def open_packet(log, data, outer):
+    """Tries the keys logged for the SPI, those of the outer packet's destination and the newest first."""
     spi, low = header(data)
-    candidates = sorted(reversed(log.esp.get(spi, [])), key=lambda k: k.dst != str(dst))
+    candidates = sorted(reversed(log.esp.get(spi, [])), key=lambda k: k.dst != str(outer.dst))
     if not candidates:
         return Opened(None, low, b"", None, "unknown-spi", f"SPI {spi:#010x} is not in the key log")
     for key in candidates:
@@ -38,7 +38,7 @@ def open_packet(log, data, dst):
             plain = _verify(key, data, high)
             if plain is not None:
                 key.high, key.last = high, low
-                return _contents(key, data, (high << 32) | low, plain)
+                return _contents(key, data, (high << 32) | low, plain, outer)
     return Opened(None, low, b"", None, "bad-icv", f"SPI {spi:#010x} sequence {low}: the ICV does not verify with the logged key")
 
 
@@ -60,7 +60,7 @@ def _verify(key, data, high):
     return sealed.open(iv, body, data[:8], upper)  # RFC 4303 2.2.1
 
 
-def _contents(key, data, seq, plain):
+def _contents(key, data, seq, plain, outer):
     iv = data[8:8 + key.sealed.iv_size]
     if len(plain) < 2:
         return Opened(key, seq, iv, None, "bad-padding", "no trailer")
@@ -69,7 +69,10 @@ def _contents(key, data, seq, plain):
         return Opened(key, seq, iv, None, "bad-padding", f"SPI {key.spi:#010x} sequence {seq}: padding is not 1, 2, 3...")
     if kind == _DUMMY:
         return Opened(key, seq, iv, None)
-    inner = packets.parse(plain[:len(plain) - 2 - pad]) if kind in _TUNNEL else None
+    payload = plain[:len(plain) - 2 - pad]
+    if key.transport:
+        return Opened(key, seq, iv, packets.Packet(outer.version, outer.src, outer.dst, kind, payload, outer.ident))
+    inner = packets.parse(payload) if kind in _TUNNEL else None
     if inner is None or inner.version != _TUNNEL[kind]:
         return Opened(key, seq, iv, None, "bad-inner", f"SPI {key.spi:#010x} sequence {seq}: next header {kind} holds no whole packet")
     return Opened(key, seq, iv, inner)

@@ -117,6 +117,7 @@ class EspKey:
     dst: str
     esn: bool
     sealed: Sealed
+    transport: bool = False
     high: int = None  # the high half of the last sequence number that verified
     last: int = 0  # its low half
 
@@ -137,7 +138,7 @@ class KeyLog:
 
 def _esp(entry):
     sealed = Sealed(entry["encr"], bytes.fromhex(entry["encr_key"]), entry["integ"], bytes.fromhex(entry["integ_key"]))
-    return EspKey(int(entry["spi"], 16), entry["src"], entry["dst"], entry["esn"], sealed)
+    return EspKey(int(entry["spi"], 16), entry["src"], entry["dst"], entry["esn"], sealed, entry.get("mode") == "transport")
 
 
 def _ike(entry):

@@ -87,6 +87,9 @@ class StaticPair:
     reqid: int = 7  # the kernel's: ties its policies to its SAs
     peer_window: int = 64
     workers: str = "one"
+    mode: str = "tunnel"
+    near_keys: str = ""  # further lines of the daemon's section
+    far_extra: str = ""  # further words of the kernel's outbound state
 
     @classmethod
     def for_each(cls, suites, near, far, near_ts, far_hosts, **words):
@@ -124,6 +127,8 @@ esp_proposal = "{self.name}"
 encap = {str(self.encap).lower()}
 replay_window = {self.replay_window}
 workers = "{self.workers}"
+mode = "{self.mode}"
+{self.near_keys}
 in = {half(self.spi_in)}
 out = {half(self.spi_out)}
 """
@@ -131,18 +136,27 @@ out = {half(self.spi_out)}
     def kernel(self):
         """The far side's `ip xfrm` commands, joined by &&."""
 
-        def state(src, dst, spi, selector):
+        def selector(ts):
+            """An address or a network, with its protocol where the selector has one: "10.2.0.1/32[udp]"."""
+            net, _, protocol = ts.rstrip("]").partition("[")
+            return net, f" proto {protocol}" if protocol else ""
+
+        def state(src, dst, spi, extra_words):
             encr, integ = (f"0x{k.hex()}" for k in self.keys(spi))
             extra = f"{'flag esn ' if self.esn else ''}replay-window {self.peer_window}"
             extra += " encap espinudp 4500 4500 0.0.0.0" if self.encap else ""
-            return (f"ip xfrm state add src {src} dst {dst} proto esp spi {spi:#x} reqid {self.reqid} mode tunnel "
-                    f"{self.suite.kernel.format(encr=encr, integ=integ)} {extra}{selector}")
+            return (f"ip xfrm state add src {src} dst {dst} proto esp spi {spi:#x} reqid {self.reqid} mode {self.mode} "
+                    f"{self.suite.kernel.format(encr=encr, integ=integ)} {extra}{extra_words}")
 
         def policy(direction, src_ts, dst_ts, src, dst):
-            return f"ip xfrm policy add dir {direction} src {src_ts} dst {dst_ts} tmpl src {src} dst {dst} proto esp reqid {self.reqid} mode tunnel"
+            (source, protocol), (destination, _) = selector(src_ts), selector(dst_ts)
+            return (f"ip xfrm policy add dir {direction} src {source} dst {destination}{protocol} "
+                    f"tmpl src {src} dst {dst} proto esp reqid {self.reqid} mode {self.mode}")
 
-        both = f" sel src {self.near_ts} dst {self.far_ts}"
-        return " && ".join([state(self.far, self.near, self.spi_in, ""), state(self.near, self.far, self.spi_out, both),
+        (near, protocol), (far, _) = selector(self.near_ts), selector(self.far_ts)
+        both = f" sel src {near} dst {far}{protocol}"
+        mixed = " flag af-unspec" if (":" in near) != (":" in self.near) else ""
+        return " && ".join([state(self.far, self.near, self.spi_in, mixed + self.far_extra), state(self.near, self.far, self.spi_out, both),
                             policy("in", self.near_ts, self.far_ts, self.near, self.far),
                             policy("fwd", self.near_ts, self.far_ts, self.near, self.far),
                             policy("out", self.far_ts, self.near_ts, self.far, self.near)])
@@ -181,6 +195,7 @@ class ScapyPeer:
         kind = (socket.SOCK_DGRAM, socket.IPPROTO_UDP) if pair.encap else (socket.SOCK_RAW, socket.IPPROTO_ESP)
         self.socket = space.call(socket.socket, family, *kind)
         self.socket.bind((pair.far, port if pair.encap else 0))
+        self.whole = space.call(socket.socket, family, socket.SOCK_RAW, socket.IPPROTO_RAW)  # takes IP headers as they are
         self.out = self._association(pair.spi_in, pair.far, pair.near, first_seq)
         self.back = self._association(pair.spi_out, pair.near, pair.far, 1)
 
@@ -193,7 +208,9 @@ class ScapyPeer:
             words.update(auth_algo=suite.scapy_integ, auth_key=integ)
         if self.pair.esn:
             words.update(esn_en=True, esn=first_seq >> 32)
-        association = SecurityAssociation(ESP, spi=spi, seq_num=first_seq & 0xFFFFFFFF, tunnel_header=header, **words)
+        if self.pair.mode == "tunnel":
+            words.update(tunnel_header=header)
+        association = SecurityAssociation(ESP, spi=spi, seq_num=first_seq & 0xFFFFFFFF, **words)
         if self.pair.esn and not suite.aead:
             _authenticate_high_half(association)
         return association
@@ -201,6 +218,10 @@ class ScapyPeer:
     def seal(self, packet):
         """The ESP packet (without the outer header) that carries `packet`."""
         return raw(self.out.encrypt(packet)[ESP])
+
+    def send_whole(self, packet):
+        """Sends an IP packet of the caller's making, outer header included."""
+        self.whole.sendto(raw(packet), (self.pair.near, 0))
 
     def send(self, packet):
         self.send_esp(self.seal(packet))
@@ -225,6 +246,7 @@ class ScapyPeer:
 
     def close(self):
         self.socket.close()
+        self.whole.close()
 
 
 __all__ = ["SCAPY_SUITES", "SUITES", "ScapyPeer", "StaticPair", "Suite", "UDP", "key"]

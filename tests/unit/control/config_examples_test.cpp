@@ -51,6 +51,24 @@ TEST_CASE("The site-to-site example traps both IP versions and lets one thing pa
     CHECK(config.spd.default_action == ipsec::PolicyAction::discard);
 }
 
+TEST_CASE("The transport example protects two hosts, and has rules for the packets of a tunnel") {
+    const Config config = load("transport.toml");
+    REQUIRE(config.static_sas.size() == 2);
+    CHECK(config.static_sas[0].mode == ipsec::Mode::transport);
+    CHECK(config.static_sas[0].rules == ipsec::PacketRules{.mss_clamp = ipsec::kByPathMtu});
+    CHECK(config.static_sas[1].mode == ipsec::Mode::tunnel);
+    CHECK(config.static_sas[1].rules == ipsec::PacketRules{.tfc_padding = ipsec::kByPathMtu,
+                                                           .mss_clamp = ipsec::kByPathMtu,
+                                                           .dscp = 10,
+                                                           .icmp = true,
+                                                           .mark_in = {0x20, 0xf0},
+                                                           .mark_out = {0x10, 0xf0}});
+    REQUIRE(config.dataplane.classes.size() == 1);
+    CHECK(config.dataplane.classes[0].mark == ipsec::Mark{0x10, 0xf0});
+    CHECK(config.dataplane.classes[0].dscp == 46);
+    CHECK(config.dataplane.path_mtu_age == std::chrono::minutes(10));
+}
+
 TEST_CASE("configs/README.md has the reference that the tables give") {
     std::ifstream in(kConfigs / "README.md");
     std::ostringstream content;

@@ -88,6 +88,12 @@ start_action = "trap|start"
 close_action = "trap"
 dpd_action = "restart"
 replay_window = 128
+tfc_padding = 700
+mss_clamp = 1360
+dscp = 0
+icmp = "no"
+set_mark_in = 5
+mark_out_after = "0x20/0xf0"
 life_time = "1h"
 life_bytes = "2k"
 life_packets = 1000
@@ -209,6 +215,12 @@ TEST_CASE("Connections, children and secrets are as written") {
     CHECK(net.close_action == ike::CloseAction::trap);
     CHECK(net.dpd_action == ike::DpdAction::restart);
     CHECK(net.replay_window == 128);
+    CHECK(net.rules == ipsec::PacketRules{.tfc_padding = 700,
+                                          .mss_clamp = 1360,
+                                          .dscp = 0,
+                                          .icmp = false,
+                                          .mark_in = {5, 0xffffffff},
+                                          .mark_out = {0x20, 0xf0}});
     CHECK(net.life_time == seconds(3600));
     CHECK(net.life_bytes == 2048);
     CHECK(net.life_packets == 1000);

@@ -82,7 +82,7 @@ std::vector<Fixture> header_fixtures() {
              b.gw.settle();
          }},
         {Drop::no_room, "a chain that does not fit one buffer",
-         [](Bench& b) { b.gw.from_port_chained(kLan, lan_frame(kOut, 3000), 2); }},
+         [](Bench& b) { b.gw.from_port_chained(kLan, lan_frame(kOut, 3000), 2); }, Shape{.large_buffers = false}},
     };
 }
 
@@ -150,8 +150,34 @@ std::vector<Fixture> policy_fixtures() {
     };
 }
 
+// From 192.0.2.1, which is ours, to 192.0.2.2, with a policy of its own.
+void make_transport(Bench& b) {
+    const auto host = [](const net::Endpoint& end) {
+        return ipsec::TrafficSelectors{{.range = net::AddressRange::of(net::Prefix::host(end.address))}};
+    };
+    b.child.mode = ipsec::Mode::transport;
+    b.child.policy = PolicyId{};
+    b.child.local_ts = host(b.child.local);
+    b.child.remote_ts = host(b.child.remote);
+    b.reinstall();
+}
+
 std::vector<Fixture> sa_fixtures() {
     return {
+        {Drop::transport_routed, "RFC 4301 4.1: somebody sends from our address, through us",
+         [](Bench& b) {
+             make_transport(b);
+             b.gw.from_port(kLan, lan_frame({.source = "192.0.2.1", .destination = "192.0.2.2"}));
+         }},
+        {Drop::inner_malformed, "RFC 4303 3.3.4: a fragment inside transport mode",
+         [](Bench& b) {
+             ByteVec fragment = {17, 0, 0, 1, 0, 0, 0, 7};
+             fragment.resize(64, 0x55);
+             b.child.local = {*net::IpAddress::parse("2001:db8::1"), 4500};
+             b.child.remote = {*net::IpAddress::parse("2001:db8::2"), 4500};
+             make_transport(b);
+             b.gw.from_port(kWan, b.peer.seal(fragment, 0, net::kProtocolFragment));
+         }},
         {Drop::not_responsible, "another node's segment, outbound",
          [](Bench& b) {
              b.gw.tables().segments.give(SegmentId{1}, NodeId{7});
@@ -313,6 +339,12 @@ std::vector<Fixture> inner_fixtures() {
          }},
         {Drop::ecn_illegal, "TRAPS 39: congestion outside, not ECN-capable inside",
          [](Bench& b) { b.gw.from_port(kWan, b.peer.seal(udp_packet(kIn, 1, 2, 3), 0, 0, 3)); }},
+        {Drop::fragment_overlap, "RFC 4301 7.2: a fragment that would overwrite TCP's flags",
+         [](Bench& b) {
+             Ip ip = kIn;
+             ip.fragment_field = 0x0001;
+             b.gw.from_port(kWan, b.peer.seal(ip_packet(ip, net::kProtocolTcp, ByteVec(64, 0x55))));
+         }},
         {Drop::policy_mismatch, "X1: inner source outside the selectors",
          [](Bench& b) {
              b.gw.from_port(kWan,

@@ -11,6 +11,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "dataplane/port.hpp"
+
 namespace sluice::test {
 
 using namespace dataplane;
@@ -39,11 +41,19 @@ rte_mempool* shared_pool() {
     return pool;
 }
 
+rte_mempool* large_pool() {
+    start_eal_once();
+    static const PacketPool pool = std::move(*make_large_pool(kPrivateBytes));
+    return pool.get();
+}
+
 DataplaneConfig config_of(const Shape& shape) {
     DataplaneConfig c;
     c.ports = {{.name = "lan", .driver = PortDriver::vdev, .device = "", .host_interface = "lan"},
                {.name = "wan", .driver = PortDriver::vdev, .device = "", .host_interface = "wan"}};
     c.workers.resize(shape.workers);
+    c.classes = shape.classes;
+    c.path_mtu_age = shape.path_mtu_age;
     return c;
 }
 
@@ -66,8 +76,12 @@ Gateway::Gateway(const Shape& shape) : pool_(shared_pool()), hz_(rte_get_tsc_hz(
         ring_pointers_.push_back(rings_.back().get());
     }
     for (std::uint16_t w = 0; w < shape.workers; ++w) {
-        auto path = Path::make(
-            {.worker = WorkerId{w}, .tables = *tables_, .pool = *pool_, .rings = ring_pointers_, .random = random_});
+        auto path = Path::make({.worker = WorkerId{w},
+                                .tables = *tables_,
+                                .pool = *pool_,
+                                .rings = ring_pointers_,
+                                .random = random_,
+                                .large = shape.large_buffers ? large_pool() : nullptr});
         if (!path) throw std::runtime_error(path.error().text);
         paths_.push_back(std::move(*path));
     }
@@ -120,6 +134,12 @@ void Gateway::from_port(PortId port, const std::vector<ByteVec>& frames) {
     std::vector<rte_mbuf*> mbufs;
     for (const ByteVec& f : frames) mbufs.push_back(make(f));
     path(0).receive_from_port(port, mbufs);
+    settle();
+}
+
+void Gateway::from_port(PortId port, rte_mbuf* m) {
+    begin();
+    path(0).receive_from_port(port, {&m, 1});
     settle();
 }
 

@@ -29,6 +29,9 @@ struct Shape {
     std::uint16_t wan_mtu = 1500;
     std::uint16_t lan_mtu = 1500;
     bool unfinished_checksums = false;
+    bool large_buffers = true;
+    std::vector<dataplane::TrafficClass> classes = {};
+    Duration path_mtu_age = std::chrono::minutes(10);
 };
 
 class Gateway {
@@ -47,12 +50,15 @@ class Gateway {
     void from_port(PortId port, const std::vector<ByteVec>& frames);
     // One frame in so many segments.
     void from_port_chained(PortId port, const ByteVec& frame, unsigned segments);
+    // An mbuf of the caller's making, which is the path's from here on.
+    void from_port(PortId port, rte_mbuf* m);
     void from_host(PortId port, const ByteVec& frame);
     // Runs commands, handed-over packets and deferred work until nothing moves.
     void settle();
     // Runs what other workers have handed to this one, at most a burst; how many that were.
     unsigned take_handed_over(std::size_t worker);
     void advance_seconds(unsigned seconds) { now_ += seconds * hz_; }
+    std::uint64_t now() const { return now_; }  // TSC cycles, as the paths have them
 
     // Frames that went out since the last call, over all workers.
     std::vector<ByteVec> take_port(PortId port);

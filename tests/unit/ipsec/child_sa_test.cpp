@@ -61,6 +61,12 @@ ChildSa full_sa() {
     sa.dscp = CopyDscp::in;
     sa.copy_ecn = false;
     sa.workers = ipsec::Workers::spread;
+    sa.rules = {.tfc_padding = 1234,
+                .mss_clamp = kByPathMtu,
+                .dscp = 46,
+                .icmp = false,
+                .mark_in = {0x10, 0xf0},
+                .mark_out = {0x20000, 0xffff0000}};
     sa.iv_node = NodeId(9);
     sa.iv_incarnation = Incarnation(0xabcd);
     sa.segment_address = ip("198.51.100.7");
@@ -134,6 +140,9 @@ TEST_CASE("What is unknown is refused: another version, bytes behind the last fi
     CHECK(refused([](ChildSa& sa) { sa.df = static_cast<CopyDf>(3); }));
     CHECK(refused([](ChildSa& sa) { sa.workers = static_cast<ipsec::Workers>(2); }));
     CHECK(refused([](ChildSa& sa) { sa.dscp = static_cast<CopyDscp>(4); }));
+    CHECK(refused([](ChildSa& sa) { sa.rules.dscp = 64; }));
+    CHECK(refused([](ChildSa& sa) { sa.rules.mark_in.value = 0x110; }));
+    CHECK(refused([](ChildSa& sa) { sa.rules.mark_out = {1, 0}; }));
     CHECK(refused([](ChildSa& sa) { sa.iv_node = NodeId(16); }));
     CHECK(refused([](ChildSa& sa) { sa.replay_window = 65537; }));
     CHECK(refused([](ChildSa& sa) { sa.lifetime.hard_time = Duration(-1); }));
@@ -164,6 +173,15 @@ TEST_CASE("A flag that is not known here is refused") {
         bytes[static_cast<std::size_t>(at)] = static_cast<Byte>(bytes[static_cast<std::size_t>(at)] | flag);
         CHECK_FALSE(read(bytes));
     }
+}
+
+TEST_CASE("A mark keeps the bits outside its mask, and is found by those inside") {
+    const Mark mark{0x120, 0xff0};
+    CHECK(mark.applied_to(0xabcdefff) == 0xabcde12f);
+    CHECK(mark.matches(0x5555512f));
+    CHECK_FALSE(mark.matches(0x130));
+    CHECK_FALSE(Mark{}.any());
+    CHECK(Mark{}.applied_to(7) == 7);
 }
 
 TEST_CASE("Random damage never crashes, and what is still read can be written again") {

@@ -5,8 +5,11 @@
 #include <iostream>
 #include <string>
 
+#include "apps/bench/control_command.hpp"
 #include "apps/bench/esp_command.hpp"
+#include "apps/bench/html.hpp"
 #include "apps/bench/lists.hpp"
+#include "apps/bench/pcap_command.hpp"
 #include "apps/bench/report.hpp"
 
 namespace {
@@ -19,10 +22,13 @@ constexpr int kExitUsage = 2;
 constexpr const char* kUsage =
     "usage: sluice-bench COMMAND [OPTION...]\n"
     "  esp       cycles per packet through a worker, beside IPsec-MB alone\n"
+    "  control   SAs a second, and what changes cost a worker\n"
+    "  pcap      the whole gateway between net_pcap and net_null\n"
     "sluice-bench COMMAND --help says more.\n";
 
 struct Output {
     std::string json;
+    std::string html;
 };
 
 int usage_error(const std::string& text) {
@@ -77,7 +83,7 @@ options::options_description describe_esp(EspArguments& a, bench::EspOptions& o,
         "undisturbed rounds of 4096 packets for each row");
     add("cpu", options::value(&o.cpu), "the first CPU for workers; by default the last ones that may be used");
     add("json", options::value(&output.json), "write results and all samples to this file");
-    add("no-hugepages", options::bool_switch(), "do not use hugepages, even if there are some");
+    add("html", options::value(&output.html), "write a page with plots to this file");
     add("help", options::bool_switch(&help), "print this and exit");
     return all;
 }
@@ -107,30 +113,100 @@ sluice::Result<void> read_lists(const EspArguments& a, bench::EspOptions& o) {
     return {};
 }
 
+// False where --help was asked for, and answered.
+bool parse(int argc, char** argv, const options::options_description& known, const bool& help) {
+    options::variables_map map;
+    options::store(options::command_line_parser(argc - 1, argv + 1).options(known).positional({}).run(), map);
+    options::notify(map);
+    if (help) std::cout << known;
+    return !help;
+}
+
+int failed(const sluice::Error& error) {
+    std::cerr << "sluice-bench: " << error.text << "\n";
+    return error.code == sluice::ErrorCode::invalid ? kExitUsage : kExitFailed;
+}
+
 int run_esp(int argc, char** argv) {
     EspArguments arguments;
     bench::EspOptions esp;
     Output output;
     bool help = false;
-    const auto known = describe_esp(arguments, esp, output, help);
-    options::variables_map map;
-    options::store(options::command_line_parser(argc - 1, argv + 1).options(known).positional({}).run(), map);
-    options::notify(map);
-    if (help) {
-        std::cout << known;
-        return 0;
-    }
-    esp.hugepages = !map["no-hugepages"].as<bool>();
+    bool no_hugepages = false;
+    auto known = describe_esp(arguments, esp, output, help);
+    known.add_options()("no-hugepages", options::bool_switch(&no_hugepages),
+                        "do not use hugepages, even if there are some");
+    if (!parse(argc, argv, known, help)) return 0;
+    esp.hugepages = !no_hugepages;
     esp.description = joined(argc, argv);
     if (const auto read = read_lists(arguments, esp); !read) return usage_error(read.error().text);
     const auto report = bench::run_esp(esp, SLUICE_VERSION);
-    if (!report) {
-        std::cerr << "sluice-bench: " << report.error().text << "\n";
-        return report.error().code == sluice::ErrorCode::invalid ? kExitUsage : kExitFailed;
-    }
-    if (!output.json.empty() && !write_file(output.json, bench::to_json(report->facts, report->rows)))
+    if (!report) return failed(report.error());
+    if (!output.json.empty() && !write_file(output.json, bench::to_json(report->facts, report->rows))) {
         return kExitFailed;
+    }
+    if (!output.html.empty() && !write_file(output.html, bench::to_html(report->facts, report->rows))) {
+        return kExitFailed;
+    }
     return 0;
+}
+
+int run_control(int argc, char** argv) {
+    bench::ControlOptions o;
+    Output output;
+    bool help = false;
+    options::options_description known(
+        "sluice-bench control: SAs added and removed while a worker carries traffic: how many a second, their memory,\n"
+        "and what so many changes a second cost the worker, in pairs of stretches with and without them");
+    auto add = known.add_options();
+    add("aead", options::value(&o.aead)->default_value(o.aead), "ESP proposal");
+    add("sas", options::value(&o.sas)->default_value(o.sas), "SAs that carry the traffic all the time");
+    add("added", options::value(&o.added)->default_value(o.added),
+        "SAs that are added, then removed, as fast as they go");
+    add("changes", options::value(&o.changes)->default_value(o.changes), "adds and removes a second, for their cost");
+    add("size", options::value(&o.inner_bytes)->default_value(o.inner_bytes), "bytes of the inner IP packet");
+    add("repeat", options::value(&o.repeat)->default_value(o.repeat), "pairs of stretches of 100 ms");
+    add("cpu", options::value(&o.cpu), "the CPU of control; the worker has the next one");
+    add("json", options::value(&output.json), "write the results to this file");
+    add("help", options::bool_switch(&help), "print this and exit");
+    if (!parse(argc, argv, known, help)) return 0;
+    o.description = joined(argc, argv);
+    const auto report = bench::run_control(o, SLUICE_VERSION);
+    if (!report) return failed(report.error());
+    std::cout << report->text();
+    return output.json.empty() || write_file(output.json, report->json()) ? 0 : kExitFailed;
+}
+
+int run_pcap(int argc, char** argv) {
+    bench::PcapOptions o;
+    Output output;
+    std::string direction = "out";
+    bool help = false;
+    options::options_description known(
+        "sluice-bench pcap: the whole gateway between DPDK's net_pcap, which repeats the frames of a file, and "
+        "net_null.\n"
+        "Needs root for its host interfaces. Another gateway over DPDK compares when it runs between the same devices");
+    auto add = known.add_options();
+    add("aead", options::value(&o.gateway.aead)->default_value(o.gateway.aead), "ESP proposal");
+    add("sas", options::value(&o.gateway.sas)->default_value(o.gateway.sas), "SAs, in random order");
+    add("size", options::value(&o.inner_bytes)->default_value(o.inner_bytes), "bytes of the inner IP packet");
+    add("direction", options::value(&direction)->default_value(direction), "out (seal) or in (open)");
+    add("seconds", options::value(&o.seconds)->default_value(o.seconds), "length of a run");
+    add("repeat", options::value(&o.repeat)->default_value(o.repeat), "runs");
+    add("cpu", options::value(&o.cpu), "the worker's CPU");
+    add("compare", options::bool_switch(&o.compare), "run testpmd (Debian: dpdk-dev) in turn, which only moves frames");
+    add("pcap", options::value(&o.file), "leave the frames in this file, for another gateway");
+    add("json", options::value(&output.json), "write the results to this file");
+    add("help", options::bool_switch(&help), "print this and exit");
+    if (!parse(argc, argv, known, help)) return 0;
+    o.description = joined(argc, argv);
+    if (direction != "out" && direction != "in")
+        return usage_error("--direction: \"" + direction + "\" is none of out, in");
+    o.direction = direction == "out" ? bench::Direction::out : bench::Direction::in;
+    const auto report = bench::run_pcap(o, SLUICE_VERSION);
+    if (!report) return failed(report.error());
+    std::cout << report->text();
+    return output.json.empty() || write_file(output.json, report->json()) ? 0 : kExitFailed;
 }
 
 }  // namespace
@@ -139,6 +215,8 @@ int main(int argc, char** argv) {
     const std::string command = argc > 1 ? argv[1] : "";
     try {
         if (command == "esp") return run_esp(argc, argv);
+        if (command == "control") return run_control(argc, argv);
+        if (command == "pcap") return run_pcap(argc, argv);
     } catch (const options::error& error) {
         return usage_error(command + ": " + error.what());
     }

@@ -13,6 +13,7 @@ namespace sluice::bench {
 
 namespace {
 
+constexpr unsigned kMostWorkers = 16;
 constexpr unsigned kUsualMtu = 1500;
 constexpr unsigned kMostOverhead = 200;  // outer headers, padding and ICV
 
@@ -50,7 +51,9 @@ Result<void> check(const Shape& s) {
     if (s.burst == 0 || s.burst > dataplane::kMaxBurst) {
         return wrong("burst: 1 to " + std::to_string(dataplane::kMaxBurst) + " are possible");
     }
-    if (g.workers != 1) return wrong("workers: one is possible");
+    if (g.workers == 0 || g.workers > kMostWorkers) {
+        return wrong("workers: 1 to " + std::to_string(kMostWorkers) + " are possible");
+    }
     if (g.window > esp::ReplayWindow::kMaxSize) {
         return wrong("window: at most " + std::to_string(esp::ReplayWindow::kMaxSize) + " are possible");
     }
@@ -115,7 +118,7 @@ Result<EspReport> run_esp(const EspOptions& options, const std::string& version)
     auto session = Session::start(
         {.cpus = *cpus, .packets = Traffic::packets(workers), .mtu = mtu, .hugepages = options.hugepages});
     if (!session) return session.error();
-    EspReport report{machine_facts(version, options.description, *session), {}};
+    EspReport report{machine_facts(circumstances(*session, version, options.description)), {}};
     print(facts_text(report.facts) + "\n" + table_head());
     Bench bench(*session, mtu, options.repeat);
     for (std::size_t i = 0; i < shapes.size(); ++i) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/bench/gateway.hpp"
 
-#include <rte_cycles.h>
 #include <rte_mbuf.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -24,15 +23,13 @@ Result<std::unique_ptr<Gateway>> Gateway::make(const GatewayShape& shape, rte_me
     if (!suite) return suite.error();
     std::unique_ptr<Gateway> gateway{new Gateway{shape, std::move(*suite)}};
     if (const auto made = gateway->make_workers(pool, mtu); !made) return made.error();
-    const std::uint64_t start = rte_rdtsc();
     if (const auto installed = gateway->install_sas(progress); !installed) return installed.error();
-    gateway->setup_seconds_ = static_cast<double>(rte_rdtsc() - start) / static_cast<double>(rte_get_tsc_hz());
     return gateway;
 }
 
 Result<void> Gateway::make_workers(rte_mempool& pool, std::uint16_t mtu) {
     const auto queues = static_cast<std::uint16_t>(shape_.workers);
-    tables_ = std::make_unique<Tables>(make_config(shape_.sas, shape_.workers, mtu),
+    tables_ = std::make_unique<Tables>(make_config(shape_.sas + shape_.spare_sas, shape_.workers, mtu),
                                        std::vector<PortInfo>{{.mac = kLanMac, .mtu = mtu, .queues = queues},
                                                              {.mac = kWanMac, .mtu = mtu, .queues = queues}},
                                        shape_.workers);
@@ -81,6 +78,12 @@ Result<void> Gateway::install_sas(const Progress& progress) {
     }
     return {};
 }
+
+Result<void> Gateway::add(std::uint32_t sa) {
+    return backend_->install(make_child(shape_, suite_, sa, choose_spis(sa)));
+}
+
+Result<void> Gateway::remove(std::uint32_t sa) { return backend_->remove(ChildSaId{sa + 1}); }
 
 Gateway::~Gateway() {
     backend_.reset();

@@ -48,7 +48,9 @@ class Gateway {
     std::uint64_t counter(dataplane::Count dataplane::WorkerCounters::*field) const;
     // Drops by reason, one line; empty where there was none.
     std::string drops() const;
-    double setup_seconds() const { return setup_seconds_; }
+    // Control thread: SA number sas, sas + 1, ..., as far as spare_sas goes.
+    Result<void> add(std::uint32_t sa);
+    Result<void> remove(std::uint32_t sa);
 
   private:
     Gateway(const GatewayShape& shape, crypto::CipherKeys suite) : shape_(shape), suite_(std::move(suite)) {}
@@ -67,7 +69,6 @@ class Gateway {
     std::vector<std::unique_ptr<dataplane::Path>> paths_;
     std::unique_ptr<dataplane::WorkersBackend> backend_;
     crypto::SystemRandom random_;
-    double setup_seconds_ = 0;
 };
 
 }  // namespace sluice::bench

@@ -58,9 +58,11 @@ void Limit::form(Traffic& traffic) {
     const bool out = direction_ == Direction::out;
     const std::size_t text = layout_.text_size(f.inner_bytes);
     ops_.clear();
-    tags_.resize(traffic.slots().size());
-    expected_.resize(traffic.slots().size());
-    for (const Traffic::Slot& s : traffic.slots()) {
+    const std::size_t count = traffic.lane(0).size();
+    tags_.resize(count);
+    expected_.resize(count);
+    for (std::size_t i = 0; i < count; ++i) {
+        const Traffic::Slot& s = traffic.slot(0, i);
         Byte* const frame = static_cast<Byte*>(s.mbuf->buf_addr) + RTE_PKTMBUF_HEADROOM;
         Byte* const inner = frame + sizeof(net::EthernetHeader);
         Byte* const esp = out ? inner - layout_.text_offset() : frame + f.esp_offset();
@@ -69,8 +71,8 @@ void Limit::form(Traffic& traffic) {
             const Spi spi = traffic.gateway().spis(s.name.sa).out;
             net::store({esp, sizeof(net::EspHeader)},
                        net::EspHeader{Be32::of(spi.value), Be32::of(static_cast<std::uint32_t>(s.name.seq))});
-            for (unsigned i = 0; i < layout_.iv_size; ++i)
-                esp[8 + i] = static_cast<Byte>(s.name.payload >> 8 * (i % 4));
+            for (unsigned b = 0; b < layout_.iv_size; ++b)
+                esp[8 + b] = static_cast<Byte>(s.name.payload >> 8 * (b % 4));
             esp::write_trailer({inner + f.inner_bytes, text - f.inner_bytes}, net::kProtocolIpv4);
         } else {
             std::memcpy(expected_[ops_.size()].bytes, icv, layout_.icv_size);
@@ -191,21 +193,27 @@ void Limit::run_burst(std::span<const Op> ops, Api api, std::size_t first) {
     api == Api::job ? run_jobs(ops, first) : run_job_burst(ops, first);
 }
 
-std::uint64_t Limit::run(Traffic& traffic, Api api, unsigned skip) {
+double Limit::run(Traffic& traffic, Api api, std::size_t skip) {
     form(traffic);
     const std::span<const Op> ops = ops_;
     std::size_t at = 0;
-    for (; at < skip; at += kBurst) run_burst(ops.subspan(at, kBurst), api, at);
+    const auto run_to = [&](std::size_t end) {
+        for (std::size_t n = 0; at < end; at += n) {
+            n = std::min<std::size_t>(kBurst, end - at);
+            run_burst(ops.subspan(at, n), api, at);
+        }
+    };
+    run_to(skip);
     const std::uint64_t start = clock_start();
-    for (; at < ops.size(); at += kBurst) run_burst(ops.subspan(at, kBurst), api, at);
-    return clock_stop() - start;
+    run_to(ops.size());
+    return static_cast<double>(clock_stop() - start) / static_cast<double>(ops.size() - skip);
 }
 
 Result<void> Limit::check(Traffic& traffic, unsigned packets) const {
     const FrameShape& f = traffic.frames();
     for (std::size_t i = 0; i < packets; ++i) {
         const Op& op = ops_[i];
-        const PacketName& name = traffic.slots()[i].name;
+        const PacketName& name = traffic.slot(0, i).name;
         bool good =
             equal(Bytes(tags_[i].bytes).first(layout_.icv_size), Bytes(expected_[i].bytes).first(layout_.icv_size));
         if (direction_ == Direction::out) {

@@ -25,9 +25,9 @@ class Limit {
 
     // Which ways there are for this algorithm; the fastest is the limit.
     std::vector<Api> apis() const;
-    // The packets of a round whose frames have been restored; writes ESP headers, IVs and trailers where the gateway
-    // would. The first skip packets run before the clock starts. TSC cycles of the others.
-    std::uint64_t run(Traffic& traffic, Api api, unsigned skip);
+    // The first worker's packets of a round, whose frames have been restored; writes ESP headers, IVs and trailers
+    // where the gateway would. The first skip packets run before the clock starts. TSC cycles for each of the others.
+    double run(Traffic& traffic, Api api, std::size_t skip);
     // Of the last run's first packets: what was sealed opens with the reference codec; what was opened has the tag that
     // came with it.
     Result<void> check(Traffic& traffic, unsigned packets) const;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/bench/machine.hpp"
 
-#include <rte_cycles.h>
 #include <rte_version.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <fstream>
 
+#include "apps/bench/format.hpp"
 #include "dataplane/crypto_engine.hpp"
 #include "lib/crypto/version.hpp"
 
@@ -49,21 +49,21 @@ constexpr const char* kBuild = "not optimised";
 
 }  // namespace
 
-Facts machine_facts(const std::string& version, const std::string& options, const Session& session) {
+Facts machine_facts(const Circumstances& c) {
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return {{"cpu", cpu_model()},
             {"cores", std::to_string(cores)},
-            {"worker_cpus", cpu_list(session.cpus())},
-            {"tsc_hz", std::to_string(rte_get_tsc_hz())},
-            {"memory", session.hugepages() ? "hugepages" : "ordinary pages"},
+            {"worker_cpus", cpu_list(c.worker_cpus)},
+            {"tsc_hz", format("%.0f", c.tsc_hz)},
+            {"memory", c.hugepages ? "hugepages" : "ordinary pages"},
             {"kernel", kernel()},
-            {"sluice", version},
+            {"sluice", c.version},
             {"dpdk", rte_version()},
             {"ipsec_mb", imb_get_version_str()},
             {"openssl", crypto::library_version()},
             {"compiler", __VERSION__ + std::string(", ") + kBuild},
             {"code_path", code_path()},
-            {"options", options}};
+            {"options", c.options}};
 }
 
 }  // namespace sluice::bench

@@ -5,13 +5,17 @@
 #include <utility>
 #include <vector>
 
-#include "apps/bench/session.hpp"
-
 namespace sluice::bench {
 
-// Where and with what something was measured: name and value, in the order in which they are shown. EAL must run.
-// version: Sluice's own; options: the command line as it was understood.
+// Where and with what something was measured: name and value, in the order in which they are shown.
 using Facts = std::vector<std::pair<std::string, std::string>>;
-Facts machine_facts(const std::string& version, const std::string& options, const Session& session);
+struct Circumstances {
+    std::string version;  // Sluice's own
+    std::string options;  // the command line
+    std::vector<unsigned> worker_cpus;
+    bool hugepages = false;
+    double tsc_hz = 0;
+};
+Facts machine_facts(const Circumstances& c);
 
 }  // namespace sluice::bench

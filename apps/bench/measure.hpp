@@ -8,7 +8,8 @@
 
 namespace sluice::bench {
 
-// What one row of the table says. Cycles are TSC cycles per packet.
+// What one row of the table says. Cycles are TSC cycles per packet, with several workers those of one worker: the
+// slowest one's time divided by a worker's share of the packets.
 struct Row {
     Shape shape;
     double cycles = 0;                  // median of the rounds
@@ -16,6 +17,7 @@ struct Row {
     double mpps = 0;                    // of all workers together
     double gbps = 0;                    // of inner packets
     double limit = 0;                   // IPsec-MB alone, the fastest way, median
+    std::vector<double> worker_cycles;  // of each worker, per packet that it received, medians
     std::vector<double> samples;        // one a round
     std::vector<double> limit_samples;  // of the fastest way
     unsigned discarded = 0;             // rounds during which the kernel took the CPU away

@@ -1,21 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/bench/report.hpp"
 
-#include <cstdarg>
-#include <cstdio>
+#include "apps/bench/format.hpp"
 
 namespace sluice::bench {
 
 namespace {
-
-[[gnu::format(printf, 1, 2)]] std::string format(const char* form, ...) {
-    char buffer[512];
-    va_list arguments;
-    va_start(arguments, form);
-    std::vsnprintf(buffer, sizeof(buffer), form, arguments);
-    va_end(arguments);
-    return buffer;
-}
 
 const char* encapsulation(const GatewayShape& g) { return g.udp ? "udp" : "none"; }
 unsigned outer_version(const GatewayShape& g) { return g.outer == net::Family::v4 ? 4 : 6; }
@@ -36,6 +26,7 @@ std::string json_row(const Row& r) {
     text += format(", \"ratio\": %.4f, \"spread_cycles\": %.2f, \"outer\": %u, \"encap\": \"%s\", \"window\": %u",
                    r.ratio(), r.spread, outer_version(g), encapsulation(g), g.window);
     text += format(", \"rounds\": %zu, \"discarded\": %u", r.samples.size(), r.discarded);
+    text += ", \"worker_cycles\": " + json_numbers(r.worker_cycles);
     text += ", \"samples\": " + json_numbers(r.samples) + ", \"limit_samples\": " + json_numbers(r.limit_samples) + "}";
     return text;
 }
@@ -75,12 +66,16 @@ std::string facts_text(const Facts& facts) {
     return text;
 }
 
-std::string to_json(const Facts& facts, const std::vector<Row>& rows) {
-    std::string text = "{\n  \"machine\": {";
-    for (std::size_t i = 0; i < facts.size(); ++i) {
-        text += (i == 0 ? "" : ", ") + json_string(facts[i].first) + ": " + json_string(facts[i].second);
+std::string facts_json(const Facts& facts) {
+    std::string text;
+    for (const auto& [name, value] : facts) {
+        text += (text.empty() ? "{" : ", ") + json_string(name) + ": " + json_string(value);
     }
-    text += "},\n  \"results\": [\n";
+    return text + "}";
+}
+
+std::string to_json(const Facts& facts, const std::vector<Row>& rows) {
+    std::string text = "{\n  \"machine\": " + facts_json(facts) + ",\n  \"results\": [\n";
     for (std::size_t i = 0; i < rows.size(); ++i) text += json_row(rows[i]) + (i + 1 < rows.size() ? ",\n" : "\n");
     return text + "  ]\n}\n";
 }

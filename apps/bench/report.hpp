@@ -14,6 +14,7 @@ std::string table_head();
 std::string table_line(const Row& row);
 // One line a fact.
 std::string facts_text(const Facts& facts);
+std::string facts_json(const Facts& facts);
 
 // {"machine": {...}, "results": [{...}]}: numbers per packet, the samples of each round in the order in which they
 // came.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "apps/bench/session.hpp"
 
+#include <rte_cycles.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -59,6 +60,10 @@ Session::~Session() {
     if (!running_) return;
     pool_.reset();
     dataplane::stop_eal();
+}
+
+Circumstances circumstances(const Session& session, const std::string& version, const std::string& options) {
+    return {version, options, session.cpus(), session.hugepages(), static_cast<double>(rte_get_tsc_hz())};
 }
 
 Result<std::vector<unsigned>> choose_cpus(int first, unsigned workers) {

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/bench/machine.hpp"
 #include "dataplane/port.hpp"
 #include "lib/base/result.hpp"
 
@@ -37,6 +38,8 @@ class Session {
     bool hugepages_ = false;
     bool running_ = true;
 };
+
+Circumstances circumstances(const Session& session, const std::string& version, const std::string& options);
 
 // The CPUs that workers run on: from the wanted one on, or the last ones that this process may use.
 Result<std::vector<unsigned>> choose_cpus(int first, unsigned workers);

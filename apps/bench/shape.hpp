@@ -18,8 +18,9 @@ struct GatewayShape {
     std::uint32_t sas = 1;
     unsigned workers = 1;
     net::Family outer = net::Family::v4;
-    bool udp = false;           // ESP in UDP (RFC 3948)
-    std::uint32_t window = 64;  // replay window, packets; 0: none
+    bool udp = false;             // ESP in UDP (RFC 3948)
+    std::uint32_t window = 64;    // replay window, packets; 0: none
+    std::uint32_t spare_sas = 0;  // room for more that come and go
     friend bool operator==(const GatewayShape&, const GatewayShape&) = default;
 };
 

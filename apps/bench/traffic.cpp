@@ -48,28 +48,42 @@ std::uint32_t Traffic::next_sa() {
     return order_[next_++];
 }
 
+// The lanes' buffers lie one lane behind the other, as those of different queues do.
 Result<void> Traffic::draw() {
-    for (auto& lane : lanes_) lane.clear();
+    for (LanePackets& lane : lanes_) lane = {};
+    std::vector<std::vector<PacketName>> names(lanes_.size());
+    const bool out = shape_.direction == Direction::out;
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         const std::uint32_t sa = next_sa();
-        SaProgress& progress = gateway_.progress(sa);
-        const bool out = shape_.direction == Direction::out;
-        PacketName& name = slots_[i].name;
-        name = {.sa = sa, .seq = out ? i : ++progress.sealed, .payload = static_cast<std::uint32_t>(random_())};
-        lanes_[gateway_.worker_of(shape_.direction, sa, name.seq)].push_back(slots_[i].mbuf);
-        if (out) {
-            write_clear_frame(image(i), name);
-            continue;
+        const PacketName name{.sa = sa,
+                              .seq = out ? i : ++gateway_.progress(sa).sealed,
+                              .payload = static_cast<std::uint32_t>(random_())};
+        names[gateway_.worker_of(shape_.direction, sa, name.seq)].push_back(name);
+    }
+    std::size_t i = 0;
+    for (std::size_t w = 0; w < lanes_.size(); ++w) {
+        for (const PacketName& name : names[w]) {
+            slots_[i].name = name;
+            lanes_[w].mbufs.push_back(slots_[i].mbuf);
+            lanes_[w].slots.push_back(i);
+            if (const auto made = make_frame(i++); !made) return made.error();
         }
-        const crypto::CipherKeys keys = make_keys(gateway_.suite(), sa, Direction::in);
-        const auto sealed = write_sealed_frame(image(i), frames_, keys, gateway_.spis(sa).in, name);
-        if (!sealed) return sealed.error();
     }
     return {};
 }
 
-void Traffic::restore() {
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
+Result<void> Traffic::make_frame(std::size_t i) {
+    const PacketName& name = slots_[i].name;
+    if (shape_.direction == Direction::out) {
+        write_clear_frame(image(i), name);
+        return {};
+    }
+    const crypto::CipherKeys keys = make_keys(gateway_.suite(), name.sa, Direction::in);
+    return write_sealed_frame(image(i), frames_, keys, gateway_.spis(name.sa).in, name);
+}
+
+void Traffic::restore(unsigned worker) {
+    for (const std::size_t i : lanes_[worker].slots) {
         const MutBytes frame = image(i);
         std::memcpy(static_cast<Byte*>(slots_[i].mbuf->buf_addr) + RTE_PKTMBUF_HEADROOM, frame.data(), frame.size());
     }
@@ -97,7 +111,11 @@ Result<void> Traffic::check_one(rte_mbuf* m, const PacketName& name) {
     const auto seq = check_sealed_frame(frame, frames_, keys, gateway_.spis(name.sa).out, name);
     if (!seq) return seq.error();
     SaProgress& progress = gateway_.progress(name.sa);
-    if (shape_.gateway.sas >= shape_.gateway.workers && *seq <= progress.seen) {
+    if (shape_.gateway.sas < shape_.gateway.workers) {
+        if (!numbers_.emplace(name.sa, *seq).second) {
+            return fail(ErrorCode::invalid, "sequence number " + std::to_string(*seq) + " was used before");
+        }
+    } else if (*seq <= progress.seen) {
         return fail(ErrorCode::invalid,
                     "sequence number " + std::to_string(*seq) + " follows " + std::to_string(progress.seen));
     }

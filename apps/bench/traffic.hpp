@@ -5,8 +5,10 @@
 
 #include <cstdint>
 #include <random>
+#include <set>
 #include <span>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "apps/bench/frames.hpp"
@@ -34,14 +36,15 @@ class Traffic {
 
     // Chooses the packets of the next round and makes their frames, aside.
     Result<void> draw();
-    // Copies the frames of the round into the buffers.
-    void restore();
+    // Copies the round's frames of one worker into their buffers; by its own thread, so that they are no further away
+    // than a NIC would leave them.
+    void restore(unsigned worker);
     // The buffers that a worker receives, in order.
-    std::span<rte_mbuf* const> lane(unsigned worker) const { return lanes_[worker]; }
+    std::span<rte_mbuf* const> lane(unsigned worker) const { return lanes_[worker].mbufs; }
     void arrive(std::span<rte_mbuf* const> burst) const;
 
     // Compares what came out with what went in, byte by byte: all packets of the round, each once, those of an SA in
-    // order. Takes the ESP packets apart where they lie.
+    // order; where workers share an SA, no sequence number twice. Takes the ESP packets apart where they lie.
     Result<void> check(std::span<rte_mbuf* const> out);
 
     // The same packets for whoever works on the buffers without the gateway.
@@ -49,13 +52,19 @@ class Traffic {
         rte_mbuf* mbuf;
         PacketName name;
     };
-    std::span<const Slot> slots() const { return slots_; }
+    std::size_t size() const { return slots_.size(); }
+    const Slot& slot(unsigned worker, std::size_t i) const { return slots_[lanes_[worker].slots[i]]; }
     const FrameShape& frames() const { return frames_; }
     Gateway& gateway() { return gateway_; }
 
   private:
+    struct LanePackets {
+        std::vector<rte_mbuf*> mbufs;
+        std::vector<std::size_t> slots;
+    };
     Traffic(Gateway& gateway, const Shape& shape);
     std::uint32_t next_sa();
+    Result<void> make_frame(std::size_t i);
     Result<void> check_one(rte_mbuf* m, const PacketName& name);
     MutBytes image(std::size_t i) {
         return MutBytes(images_).subspan(i * frames_.received_size(), frames_.received_size());
@@ -67,7 +76,8 @@ class Traffic {
     std::vector<Slot> slots_;
     std::unordered_map<const rte_mbuf*, std::size_t> index_;
     ByteVec images_;
-    std::vector<std::vector<rte_mbuf*>> lanes_;
+    std::vector<LanePackets> lanes_;
+    std::set<std::pair<std::uint32_t, std::uint64_t>> numbers_;  // seen, where workers share an SA
     std::vector<std::uint32_t> order_;  // of the SAs, shuffled anew whenever all have had their turn
     std::size_t next_ = 0;
     std::mt19937 random_{1};

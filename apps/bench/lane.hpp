@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "apps/bench/traffic.hpp"
+
+namespace sluice::bench {
+
+// How often the kernel has taken the CPU away from this thread.
+long preemptions();
+
+// Cycles of the packets that were timed undisturbed. A round is timed in pieces, so that a busy machine spoils a piece
+// and not the round.
+class PieceTimer {
+  public:
+    static constexpr std::size_t kPiece = 512;  // packets
+    // Begins a piece; called while the clock stands still.
+    void open();
+    void add(std::uint64_t cycles, std::size_t packets);
+    // Nothing where most of the round was spoilt.
+    std::optional<double> per_packet() const;
+
+  private:
+    void close();
+    long switches_ = 0;
+    std::uint64_t piece_cycles_ = 0;
+    std::size_t piece_packets_ = 0;
+    std::uint64_t cycles_ = 0;
+    std::size_t packets_ = 0;
+};
+
+// What several workers share while they run: a gate that opens when all are there, and how many frames are out.
+struct Together {
+    const unsigned workers;
+    alignas(64) std::atomic<unsigned> arrived{0};  // all workers
+    alignas(64) std::atomic<std::size_t> out{0};   // all workers
+    // How far each worker has come with its own packets; it writes its own.
+    struct alignas(64) Position {
+        std::atomic<std::size_t> at{0};
+    };
+    std::array<Position, 16> positions{};
+    std::size_t expected = 0;  // frames that leave the gateway before the next gate
+
+    void wait_for_all(unsigned gate) {
+        arrived.fetch_add(1, std::memory_order_acq_rel);
+        while (arrived.load(std::memory_order_acquire) < workers * gate) __builtin_ia32_pause();
+    }
+};
+
+// One worker's turns: a burst is received, and what has become of it is in the list that the loop hands to the port.
+class Lane {
+  public:
+    Lane(Traffic& traffic, const Shape& shape, unsigned worker);
+
+    // Alone: cycles per packet of those that are timed.
+    std::optional<double> run();
+    // With others, between two gates each for the packets that warm up and those that count. Frames that belong to
+    // another worker go to it by its ring, as in the gateway. Any thread, one at a time.
+    void run_with(Together& together);
+    // Of run_with(): cycles that the worker worked, or waited for others and then went on; nothing where it was
+    // disturbed.
+    std::optional<std::uint64_t> window() const { return window_; }
+
+    // Frames that came out, in order.
+    std::span<rte_mbuf* const> out() const { return out_; }
+    // Packets of the round that run before the clock counts, and those that it counts.
+    std::size_t warm_up() const;
+    std::size_t timed_packets() const { return all().size() - warm_up(); }
+
+  private:
+    std::span<rte_mbuf* const> all() const { return traffic_.lane(worker_); }
+    bool shares_sas() const { return shape_.gateway.sas < shape_.gateway.workers; }
+    bool may_receive(const Together& together, std::size_t at) const;
+    std::uint64_t receive(std::span<rte_mbuf* const> burst);
+    std::uint64_t receive_handed_over();
+    std::size_t collect();
+    std::uint64_t run_until_out(Together& together, std::span<rte_mbuf* const> packets);
+
+    Traffic& traffic_;
+    const Shape shape_;
+    const unsigned worker_;
+    dataplane::Path& path_;
+    const std::uint64_t overhead_;
+    std::array<rte_mbuf*, dataplane::kMaxBurst> received_{};
+    std::vector<rte_mbuf*> out_;
+    std::optional<std::uint64_t> window_;
+};
+
+}  // namespace sluice::bench

@@ -188,13 +188,7 @@ Result<void> WorkersBackend::update_endpoints(ChildSaId id, const net::Endpoint&
     command.child = id;
     command.outer = OuterTemplate::of(local, remote, encap);
     command.remote = remote;
-    if (child.outbound->shared != nullptr) {
-        broadcast(command);
-        again_.push_back(command);  // for a slice that was on its way from one worker to another
-    } else {
-        send(child.outbound->owner, command);
-        if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
-    }
+    tell_owners(child, command);
     steer(child);
     if (moved && path_mtus_.forget(id)) tell_path_mtu(child, UINT16_MAX);
     return {};
@@ -328,6 +322,15 @@ void WorkersBackend::tell_path_mtu(const Child& child, std::uint16_t mtu) {
     command.spi = child.spec.inbound.spi;
     command.child = child.spec.id;
     command.mtu = mtu;
+    tell_owners(child, command);
+}
+
+void WorkersBackend::tell_owners(const Child& child, const Command& command) {
+    if (child.outbound->shared != nullptr) {
+        broadcast(command);
+        again_.push_back(command);  // for a slice that was on its way from one worker to another
+        return;
+    }
     send(child.outbound->owner, command);
     if (child.inbound->owner != child.outbound->owner) send(child.inbound->owner, command);
 }

@@ -80,6 +80,7 @@ class WorkersBackend final : public ipsec::IpsecBackend {
     bool told_already(ChildSaId child, bool hard);
     void learn_path_mtu(const Event& report);
     void tell_path_mtu(const Child& child, std::uint16_t mtu);
+    void tell_owners(const Child& child, const Command& command);
 
     Tables& tables_;
     KeyExpander expander_;

@@ -156,6 +156,7 @@ class Path {
     void drop_unresolved(rte_mbuf* m, const HoldKey& key);
     bool to_slice(rte_mbuf* m);
     void pass_on_slices();
+
     // transport.cpp
     bool fits_transport(rte_mbuf* m, OutboundSa& sa);
     bool wants_whole(Flow flow, const OutboundVerdict& verdict) const;
@@ -176,7 +177,6 @@ class Path {
     bool quotes_our_traffic(rte_mbuf* m, const InboundSa& sa) const;
     bool protected_by_quote(rte_mbuf* m);
     void report_path_mtu(rte_mbuf* m);
-    void set_path_mtu(const Command& command);
 
     // plain.cpp
     bool make_plain(rte_mbuf*& m);
@@ -217,7 +217,10 @@ class Path {
     void raise_soft(Sa& sa);
     template <class Sa>
     void raise_hard(Sa& sa);
+    template <class In, class Out>
+    void change_own_halves(const Command& command, In change_in, Out change_out);
     void update_endpoints(const Command& command);
+    void set_path_mtu(const Command& command);
     void release_spi(Spi spi);
     Instant instant() const;
 

@@ -77,14 +77,4 @@ void Path::report_path_mtu(rte_mbuf* m) {
     if (raise(report)) counters_.path_mtu_reports.add(1);
 }
 
-// What control believes of it, for those halves of the SA that this worker owns.
-void Path::set_path_mtu(const Command& c) {
-    InboundSa* const in = tables_.sad.find(c.spi);
-    if (in != nullptr && in->child == c.child && in->owner == worker_) in->path_mtu = c.mtu;
-    OutboundSa* const out = tables_.outbound.find(Tables::child_key(c.child));
-    if (out == nullptr || out->child != c.child || out->owner != worker_) return;
-    out->path_mtu = c.mtu;
-    out->way = {};
-}
-
 }  // namespace sluice::dataplane

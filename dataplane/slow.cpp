@@ -152,24 +152,40 @@ void Path::raise_acquire(PolicySlot& slot, const Flow& flow) {
     raise({.kind = EventKind::acquire, .policy = slot.id, .flow = flow});
 }
 
-void Path::update_endpoints(const Command& c) {
-    const auto update_inbound = [&](InboundSa& in) {
-        if (in.owner != worker_) return;
-        in.encap = c.outer.shape.udp;
-        in.remote = c.remote;
-        in.reported = {};
+// Those halves of the SA of a command that this worker owns: of a shared one its slices and its lane.
+template <class In, class Out>
+void Path::change_own_halves(const Command& c, In change_in, Out change_out) {
+    const auto change_owned = [&](InboundSa& in) {
+        if (in.owner == worker_) change_in(in);
     };
     InboundSa* const in = tables_.sad.find(c.spi);
     if (in != nullptr && in->child == c.child) {
-        if (in->shared == nullptr) update_inbound(*in);
-        for_each_slice(*in, update_inbound);
+        if (in->shared == nullptr) change_owned(*in);
+        for_each_slice(*in, change_owned);
     }
     OutboundSa* const head = tables_.outbound.find(Tables::child_key(c.child));
     if (head == nullptr || head->child != c.child) return;
     OutboundSa& out = head->shared == nullptr ? *head : *head->shared->lanes[worker_.value];
     if (out.owner != worker_) return;
-    out.outer = c.outer;
+    change_out(out);
     out.way = {};
+}
+
+void Path::update_endpoints(const Command& c) {
+    change_own_halves(
+        c,
+        [&](InboundSa& in) {
+            in.encap = c.outer.shape.udp;
+            in.remote = c.remote;
+            in.reported = {};
+        },
+        [&](OutboundSa& out) { out.outer = c.outer; });
+}
+
+// What control believes of the way to the peer.
+void Path::set_path_mtu(const Command& c) {
+    change_own_halves(
+        c, [&](InboundSa& in) { in.path_mtu = c.mtu; }, [&](OutboundSa& out) { out.path_mtu = c.mtu; });
 }
 
 // An SPI has got its keys, or never will: what waited is ESP for it like any other.

@@ -98,7 +98,7 @@ Gateway::~Gateway() {
 unsigned Gateway::worker_of(Direction direction, std::uint32_t sa, std::uint64_t seq) const {
     if (shape_.workers == 1) return 0;
     if (shape_.sas < shape_.workers) return static_cast<unsigned>(seq / 16 % shape_.workers);
-    if (direction == Direction::in) return tables_->sad.find(spis_[sa].in)->owner.value;
+    if (direction == Direction::in) return WorkerId{tables_->sad.find(spis_[sa].in)->owner}.value;
     return tables_->outbound.find(Tables::child_key(ChildSaId{sa + 1}))->owner.value;
 }
 

@@ -138,7 +138,7 @@ void Gateway::from_port(PortId port, const std::vector<ByteVec>& frames) {
 }
 
 void Gateway::from_port(PortId port, rte_mbuf* m) {
-    begin();
+    begin(0);
     path(0).receive_from_port(port, {&m, 1});
     settle();
 }

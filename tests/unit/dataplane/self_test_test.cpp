@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The self-test at start (X3): its answers, and what happens to an algorithm that fails it.
+#include "dataplane/segment_map.hpp"
 #include "dataplane/self_test.hpp"
 
 #include <algorithm>
@@ -74,12 +75,18 @@ TEST_CASE("X3: an SA whose algorithm failed its self-test is refused by name, ot
     AlgorithmSet usable = AlgorithmSet{}.set();
     usable.reset(failed->row);
     expander.restrict_to(usable);
-    const auto made = make_sa(child, expander, {});
+    const SegmentMap segments{{}, 1, NodeId{0}};
+    const SaPlacement placement{.inbound_owner = {},
+                                .outbound_owner = {},
+                                .inbound_segment = SegmentId{1},
+                                .outbound_segment = SegmentId{1},
+                                .segments = segments};
+    const auto made = make_sa(child, expander, placement);
     REQUIRE_FALSE(made);
     CHECK(made.error().code == ErrorCode::unsupported);
     CHECK(made.error().text == "AES_GCM_16_128 has failed its self-test on this machine");
     for (const test::Suite& suite : test::all_suites()) {
         const ipsec::ChildSa other = test::make_child({.suite = suite});
-        CHECK(make_sa(other, expander, {}).ok() == (find_algorithm(other.inbound.keys) != failed));
+        CHECK(make_sa(other, expander, placement).ok() == (find_algorithm(other.inbound.keys) != failed));
     }
 }

@@ -48,7 +48,7 @@ struct DataplaneConfig {
     NodeId node;
     Incarnation incarnation;
     ipsec::SegmentHash segments;
-    std::uint32_t max_sas = 16384;
+    std::uint32_t max_sas = 131072;  // a bound; memory follows the SAs that there are
     std::uint16_t ike_port = 500;
     std::uint16_t nat_port = 4500;
 };

@@ -110,7 +110,7 @@ const Key<DataplaneConfig> kDataplaneKeys[] = {
      set_bool<DataplaneConfig, &DataplaneConfig::hugepages>},
     {{"memory_mb", "64 to 65536", "256", "Packet memory in MiB."},
      set_number<DataplaneConfig, &DataplaneConfig::memory_mb, 64, 65536>},
-    {{"max_sas", "16 to 1048576", "16384", "The most child SAs at a time; memory is reserved at start."},
+    {{"max_sas", "16 to 1048576", "131072", "The most child SAs at a time; 3 to 4 KiB for each that there is."},
      set_number<DataplaneConfig, &DataplaneConfig::max_sas, 16, 1048576>},
     {{"segments", "1 to 16", "1", "Into how many segments the cluster's hash cuts the SAs."}, set_segments},
     {{"segment_seed", "0 to 4294967295", "0", "The seed of the cluster's hash, the same on every node."},

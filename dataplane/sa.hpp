@@ -125,9 +125,9 @@ struct alignas(64) OutboundSa {
     CryptoKey key;
 
     // Of few packets.
-    ipsec::Lifetime lifetime;             // read only
-    ipsec::PacketRules rules;             // read only
-    std::uint16_t path_mtu = UINT16_MAX;  // what ICMP has said of the path; the owner changes it with way
+    ipsec::Lifetime lifetime;               // read only
+    ipsec::PacketRules rules;               // read only
+    std::uint16_t path_mtu = UINT16_MAX;    // what ICMP has said of the path; the owner changes it with way
     std::unique_ptr<SharedOutbound> owned;  // of a head
 
     explicit OutboundSa(bool extended);

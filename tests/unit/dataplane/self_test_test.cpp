@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The self-test at start (X3): its answers, and what happens to an algorithm that fails it.
-#include "dataplane/segment_map.hpp"
 #include "dataplane/self_test.hpp"
+#include "dataplane/segment_map.hpp"
 
 #include <algorithm>
 #include <catch2/catch.hpp>

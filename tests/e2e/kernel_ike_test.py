@@ -1,4 +1,5 @@
 #!/usr/bin/python3
+# timeout: 800
 # SPDX-License-Identifier: Apache-2.0
 """strongSwan on a real kernel's ESP negotiates with sluiced: plain ESP (no NAT between them), ESN, each initiating.
 
@@ -63,17 +64,17 @@ def play(esp, esn):
         scene.carry("from-moon")
 
 
-@case("aes128gcm16 with ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=90)
+@case("aes128gcm16 with ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=240)
 def gcm_esn():
     play("aes128gcm16-esn", True)
 
 
-@case("aes256-sha256 without ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=90)
+@case("aes256-sha256 without ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=240)
 def cbc():
     play("aes256-sha256", False)
 
 
-@case("aes128gmac with ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=90)
+@case("aes128gmac with ESN: the kernel's charon initiates, then Sluice; plain ESP", timeout=240)
 def gmac():
     play("aes128gmac-esn", True)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 120
+# timeout: 400
 """The lab works without the daemon: charon with charon, the guest kernel with scapy, and nothing is left behind."""
 import sys
 from pathlib import Path

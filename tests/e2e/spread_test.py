@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 240
+# timeout: 500
 """One SA over two workers, towards a Linux kernel whose replay window is as narrow as they come."""
 import re
 import socket
@@ -75,16 +75,17 @@ def spread(name, esn):
         check(min(into) > 200, f"both workers open: {into}")
         check(scene.accepted(pair.spi_out) - before > sent / 2, f"the guest takes them: {scene.accepted(pair.spi_out)} of {sum(out)}")
         check_equal(scene.peer.xfrm_errors(), {}, "XFRM errors of the kernel")
-        unexpected = set(scene.daemon.drops()) - {"neighbour_missing", "tx_full", "handover_full"}
+        # foreign_mac: the frames by which a capture is seen to capture.
+        unexpected = set(scene.daemon.drops()) - {"neighbour_missing", "tx_full", "handover_full", "foreign_mac"}
         check_equal(unexpected, set(), f"drops: {scene.daemon.drops()}")
 
 
-@case("TRAPS 44, H11: two workers on one SA: no number comes too late for a window of 32", timeout=120)
+@case("TRAPS 44, H11: two workers on one SA: no number comes too late for a window of 32", timeout=240)
 def plain():
     spread("spread", esn=False)
 
 
-@case("TRAPS 34, 44: the same with ESN", timeout=120)
+@case("TRAPS 34, 44: the same with ESN", timeout=240)
 def with_esn():
     spread("spread-esn", esn=True)
 

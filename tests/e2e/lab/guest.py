@@ -60,7 +60,7 @@ class UmlGuest:
         if not self.process.alive():
             raise AssertionError(f"the guest kernel ended: {self.process.text()[-1000:]}")
 
-    def exec(self, command, ok=(0,), timeout=30):
+    def exec(self, command, ok=(0,), timeout=90):
         """Runs a shell command line in the guest and returns its output."""
         if not self.process.alive():
             raise AssertionError(f"the guest kernel is gone: {self.process.text()[-500:]}")
@@ -117,7 +117,7 @@ class KernelPeer:
                         f"ip link add inner0 type dummy && ip link set inner0 up && {inside} && "
                         "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1")
 
-    def exec(self, command, ok=(0,), timeout=30):
+    def exec(self, command, ok=(0,), timeout=90):
         return self.guest.exec(command, ok, timeout)
 
     def clear(self):

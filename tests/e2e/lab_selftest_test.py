@@ -76,7 +76,7 @@ def wrong_secret():
         check("AUTHENTICATION_FAILED" in carol.initiate("net", ok=None), carol.log()[-500:])
 
 
-@case("the guest kernel and scapy understand each other's ESP, with and without ESN")
+@case("the guest kernel and scapy understand each other's ESP, with and without ESN", timeout=240)
 def kernel_scapy():
     with Lab("kernel") as lab:
         moon = lab.namespace("moon")

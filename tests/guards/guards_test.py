@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# timeout: 900
+# timeout: 2400
 # alone
 """Takes every guard of guards.toml out of the program, one at a time: the test that the table names has to go red.
 

@@ -41,8 +41,9 @@ class Gateway {
     dataplane::WorkerRings& rings(unsigned worker) { return *rings_[worker]; }
     dataplane::Tables& tables() { return *tables_; }
     dataplane::WorkersBackend& backend() { return *backend_; }
-    // The worker that a packet of an SA reaches: the SA's owner. Where there are fewer SAs than workers, an SA's
-    // packets are spread over the workers in blocks of 16 sequence numbers.
+    // The worker that a packet of an SA reaches: the SA's owner. Where there are fewer SAs than workers, all workers
+    // carry each SA: outbound packets reach them in turn, 16 each, inbound ones by the segment map, as a NIC would
+    // steer them.
     unsigned worker_of(Direction direction, std::uint32_t sa, std::uint64_t seq) const;
     // Of all workers together.
     std::uint64_t counter(dataplane::Count dataplane::WorkerCounters::*field) const;

@@ -41,6 +41,8 @@ void PieceTimer::add(std::uint64_t cycles, std::size_t packets) {
 }
 
 void PieceTimer::close() {
+    all_cycles_ += piece_cycles_;
+    all_packets_ += piece_packets_;
     if (preemptions() == switches_) {
         cycles_ += piece_cycles_;
         packets_ += piece_packets_;
@@ -48,9 +50,11 @@ void PieceTimer::close() {
     open();
 }
 
-std::optional<double> PieceTimer::per_packet() const {
-    if (packets_ < Traffic::kTimed / 2) return std::nullopt;
-    return static_cast<double>(cycles_) / static_cast<double>(packets_);
+RoundTime PieceTimer::time() const {
+    const bool good = packets_ >= Traffic::kTimed / 2;
+    return {.cycles =
+                static_cast<double>(good ? cycles_ : all_cycles_) / static_cast<double>(good ? packets_ : all_packets_),
+            .undisturbed = good};
 }
 
 Lane::Lane(Traffic& traffic, const Shape& shape, unsigned worker)
@@ -60,6 +64,7 @@ Lane::Lane(Traffic& traffic, const Shape& shape, unsigned worker)
       path_(traffic.gateway().path(worker)),
       overhead_(clock_overhead()) {
     out_.reserve(Traffic::packets(shape.gateway.workers));
+    path_.set_output(this);
 }
 
 // Whole bursts, at least a ninth of the lane's packets.
@@ -77,16 +82,6 @@ std::uint64_t Lane::receive(std::span<rte_mbuf* const> burst) {
     return clock_stop() - start - overhead_;
 }
 
-// 0 where there was nothing.
-std::uint64_t Lane::receive_handed_over() {
-    const std::uint64_t start = clock_start();
-    const unsigned n = traffic_.gateway().rings(worker_).handover.take_burst({received_.data(), received_.size()});
-    if (n == 0) return 0;
-    path_.begin(start);
-    path_.receive_handed_over({received_.data(), n});
-    return clock_stop() - start - overhead_;
-}
-
 // Where workers share SAs they go on side by side, as queues of one NIC do, and the source waits for a full ring: one
 // that the kernel holds up would fall out of the replay window, and a frame that finds no room would be a drop.
 bool Lane::may_receive(const Together& together, std::size_t at) const {
@@ -98,15 +93,38 @@ bool Lane::may_receive(const Together& together, std::size_t at) const {
     return true;
 }
 
-std::size_t Lane::collect() {
-    dataplane::PacketList& sent = path_.port_output(exit(shape_.direction));
-    const std::size_t n = sent.count;
-    out_.insert(out_.end(), sent.begin(), sent.end());
-    sent.clear();
-    return n;
+// A turn of the worker's loop where workers share SAs: what was sealed before may leave, a burst is received, rings are
+// served. 0 where nothing of it happened.
+std::uint64_t Lane::turn(Together& together, std::span<rte_mbuf* const> packets, std::size_t& at) {
+    const std::size_t out = out_.size();
+    std::size_t n = at < packets.size() && may_receive(together, at) ? shape_.burst : 0;
+    const auto burst = packets.subspan(at, std::min(n, packets.size() - at));
+    std::ranges::copy(burst, received_.begin());
+    traffic_.arrive(burst);
+    const std::uint64_t start = clock_start();
+    path_.begin(start);
+    n = path_.crowded() ? 0 : burst.size();
+    if (n != 0) path_.receive_from_port(entry(shape_.direction), {received_.data(), n});
+    const unsigned handed = traffic_.gateway().rings(worker_).handover.take_burst({received_.data(), received_.size()});
+    if (handed != 0) path_.receive_handed_over({received_.data(), handed});
+    const std::uint64_t cycles = clock_stop() - start - overhead_;
+    collect();
+    at += n;
+    return n != 0 || handed != 0 || out_.size() != out ? cycles : 0;
 }
 
-std::optional<double> Lane::run() {
+void Lane::collect() { send_to_port(exit(shape_.direction), path_.port_output(exit(shape_.direction))); }
+
+void Lane::send_to_port(PortId, dataplane::PacketList& list) {
+    out_.insert(out_.end(), list.begin(), list.end());
+    list.clear();
+}
+
+// Nothing here is for the kernel; what went there all the same is missing when the packets are checked. Buffers belong
+// to the traffic.
+void Lane::send_to_host(PortId, dataplane::PacketList& list) { list.clear(); }
+
+RoundTime Lane::run() {
     out_.clear();
     traffic_.restore(worker_);
     PieceTimer timer;
@@ -118,7 +136,7 @@ std::optional<double> Lane::run() {
         if (at >= warm) timer.add(cycles, burst.size());
         collect();
     }
-    return timer.per_packet();
+    return timer.time();
 }
 
 // Until every worker's frames are out. What a worker waits before it works on counts; what it waits when its work is
@@ -129,17 +147,21 @@ std::uint64_t Lane::run_until_out(Together& together, std::span<rte_mbuf* const>
     const std::uint64_t begun = clock_start();
     if (packets.empty()) together.positions[worker_].at.store(kDone, std::memory_order_release);
     for (std::size_t at = 0;;) {
+        const std::size_t out = out_.size();
+        const std::size_t before = at;
         std::uint64_t cycles = 0;
-        if (at < packets.size() && may_receive(together, at)) {
+        if (shares_sas()) {
+            cycles = turn(together, packets, at);
+        } else if (at < packets.size()) {
             const std::size_t n = std::min<std::size_t>(shape_.burst, packets.size() - at);
             cycles = receive(packets.subspan(at, n));
+            collect();
             at += n;
+        }
+        if (at != before) {
             together.positions[worker_].at.store(at < packets.size() ? at : kDone, std::memory_order_release);
         }
-        std::size_t out = collect();
-        if (shares_sas()) cycles += receive_handed_over();
-        out += collect();
-        if (out != 0) together.out.fetch_add(out, std::memory_order_acq_rel);
+        if (out_.size() != out) together.out.fetch_add(out_.size() - out, std::memory_order_acq_rel);
         if (cycles != 0) {
             if (idle_since != 0) busy += clock_stop() - cycles - idle_since;
             idle_since = 0;
@@ -155,7 +177,7 @@ std::uint64_t Lane::run_until_out(Together& together, std::span<rte_mbuf* const>
 
 void Lane::run_with(Together& together) {
     out_.clear();
-    window_.reset();
+    window_ = {};
     traffic_.restore(worker_);
     const std::size_t warm = warm_up();
     together.wait_for_all(1);
@@ -169,7 +191,8 @@ void Lane::run_with(Together& together) {
     together.wait_for_all(3);
     const long switches = preemptions();
     const std::uint64_t window = run_until_out(together, all().subspan(warm));
-    if (preemptions() == switches) window_ = window;
+    window_ = {.cycles = static_cast<double>(window) / static_cast<double>(timed_packets()),
+               .undisturbed = preemptions() == switches};
 }
 
 }  // namespace sluice::bench

@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -15,6 +14,12 @@ namespace sluice::bench {
 // How often the kernel has taken the CPU away from this thread.
 long preemptions();
 
+// Cycles per packet of one round; undisturbed: the kernel left the CPU alone.
+struct RoundTime {
+    double cycles = 0;
+    bool undisturbed = false;
+};
+
 // Cycles of the packets that were timed undisturbed. A round is timed in pieces, so that a busy machine spoils a piece
 // and not the round.
 class PieceTimer {
@@ -23,16 +28,18 @@ class PieceTimer {
     // Begins a piece; called while the clock stands still.
     void open();
     void add(std::uint64_t cycles, std::size_t packets);
-    // Nothing where most of the round was spoilt.
-    std::optional<double> per_packet() const;
+    // Of the pieces that were not spoilt; where most of the round was, of all of it.
+    RoundTime time() const;
 
   private:
     void close();
     long switches_ = 0;
     std::uint64_t piece_cycles_ = 0;
     std::size_t piece_packets_ = 0;
-    std::uint64_t cycles_ = 0;
+    std::uint64_t cycles_ = 0;  // of good pieces
     std::size_t packets_ = 0;
+    std::uint64_t all_cycles_ = 0;
+    std::size_t all_packets_ = 0;
 };
 
 // What several workers share while they run: a gate that opens when all are there, and how many frames are out.
@@ -54,18 +61,20 @@ struct Together {
 };
 
 // One worker's turns: a burst is received, and what has become of it is in the list that the loop hands to the port.
-class Lane {
+class Lane final : public dataplane::Path::Output {
   public:
     Lane(Traffic& traffic, const Shape& shape, unsigned worker);
+    ~Lane() override { path_.set_output(nullptr); }
+    Lane(const Lane&) = delete;
+    Lane& operator=(const Lane&) = delete;
 
     // Alone: cycles per packet of those that are timed.
-    std::optional<double> run();
-    // With others, between two gates each for the packets that warm up and those that count. Frames that belong to
-    // another worker go to it by its ring, as in the gateway. Any thread, one at a time.
+    RoundTime run();
+    // With others, between two gates each for the packets that warm up and those that count. Where they share
+    // SAs, rings are served and packets wait for each other, as in the gateway. Any thread, one at a time.
     void run_with(Together& together);
-    // Of run_with(): cycles that the worker worked, or waited for others and then went on; nothing where it was
-    // disturbed.
-    std::optional<std::uint64_t> window() const { return window_; }
+    // Of run_with(), per packet that the worker received: cycles that it worked, or waited for others and then went on.
+    const RoundTime& window() const { return window_; }
 
     // Frames that came out, in order.
     std::span<rte_mbuf* const> out() const { return out_; }
@@ -78,8 +87,10 @@ class Lane {
     bool shares_sas() const { return shape_.gateway.sas < shape_.gateway.workers; }
     bool may_receive(const Together& together, std::size_t at) const;
     std::uint64_t receive(std::span<rte_mbuf* const> burst);
-    std::uint64_t receive_handed_over();
-    std::size_t collect();
+    std::uint64_t turn(Together& together, std::span<rte_mbuf* const> packets, std::size_t& at);
+    void collect();
+    void send_to_port(PortId port, dataplane::PacketList& list) override;
+    void send_to_host(PortId port, dataplane::PacketList& list) override;
     std::uint64_t run_until_out(Together& together, std::span<rte_mbuf* const> packets);
 
     Traffic& traffic_;
@@ -89,7 +100,7 @@ class Lane {
     const std::uint64_t overhead_;
     std::array<rte_mbuf*, dataplane::kMaxBurst> received_{};
     std::vector<rte_mbuf*> out_;
-    std::optional<std::uint64_t> window_;
+    RoundTime window_;
 };
 
 }  // namespace sluice::bench

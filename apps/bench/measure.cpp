@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
 
 #include "apps/bench/statistics.hpp"
 #include "apps/bench/team.hpp"
@@ -15,7 +14,6 @@ namespace sluice::bench {
 namespace {
 
 constexpr unsigned kMostRounds = 10;    // for each one that is wanted
-constexpr unsigned kLeastRounds = 3;    // that have to be undisturbed, however busy the machine is
 constexpr unsigned kLimitChecked = 64;  // packets of the first round
 
 struct EspCount {
@@ -39,6 +37,14 @@ Result<void> check_counters(const Gateway& gateway, const Shape& shape, const Es
                                         " packets, " + std::to_string(now.bytes - before.bytes) + " bytes");
 }
 
+// Times of rounds. Those that the kernel disturbed count only where there are no others.
+struct Samples {
+    std::vector<double> good;
+    std::vector<double> spoilt;
+    void add(const RoundTime& time) { (time.undisturbed ? good : spoilt).push_back(time.cycles); }
+    const std::vector<double>& chosen() const { return good.empty() ? spoilt : good; }
+};
+
 class Measurement {
   public:
     Measurement(Traffic& traffic, Limit& limit, const Shape& shape)
@@ -47,44 +53,39 @@ class Measurement {
     Result<void> round() {
         if (const auto drawn = traffic_.draw(); !drawn) return drawn.error();
         const EspCount before = esp_count(traffic_.gateway(), shape_.direction);
-        if (const std::optional<double> cycles = team_.run()) {
-            samples_.push_back(*cycles);
-            each_.resize(team_.each().size());
-            for (std::size_t w = 0; w < each_.size(); ++w) each_[w].push_back(team_.each()[w]);
-        } else {
-            ++discarded_;
-        }
+        const RoundTime time = team_.run();
+        gateway_.add(time);
+        each_.resize(team_.each().size());
+        for (std::size_t w = 0; w < each_.size(); ++w) each_[w].push_back(team_.each()[w]);
         const auto counted = check_counters(traffic_.gateway(), shape_, before, traffic_.size());
         if (!counted) return counted.error();
         if (const auto checked = traffic_.check(team_.out()); !checked) return checked.error();
         return run_limit();
     }
 
-    // Rounds that count, of the gateway and of each way to the limit.
-    unsigned kept() const {
-        std::size_t least = samples_.size();
-        for (const Limit::Api api : limit_.apis()) {
-            const auto found = limit_samples_.find(api);
-            least = std::min(least, found == limit_samples_.end() ? 0 : found->second.size());
-        }
-        return static_cast<unsigned>(least);
+    // Undisturbed rounds, of the gateway and of each way to the limit.
+    std::size_t kept() const {
+        std::size_t least = gateway_.good.size();
+        for (const auto& [api, samples] : limits_) least = std::min(least, samples.good.size());
+        return least;
     }
 
     Row result() const {
         Row row;
         row.shape = shape_;
-        row.samples = samples_;
-        row.discarded = discarded_;
-        row.cycles = median(samples_);
-        row.spread = spread(samples_);
+        row.samples = gateway_.chosen();
+        row.discarded = static_cast<unsigned>(gateway_.spoilt.size());
+        row.disturbed = gateway_.good.empty();
+        row.cycles = median(row.samples);
+        row.spread = spread(row.samples);
         for (const auto& samples : each_) row.worker_cycles.push_back(median(samples));
         row.mpps = shape_.gateway.workers * static_cast<double>(rte_get_tsc_hz()) / row.cycles / 1e6;
         row.gbps = row.mpps * shape_.inner_bytes * 8 / 1e3;
-        for (const auto& [api, samples] : limit_samples_) {
-            const double cycles = median(samples);
+        for (const auto& [api, samples] : limits_) {
+            const double cycles = median(samples.chosen());
             if (row.limit != 0 && cycles >= row.limit) continue;
             row.limit = cycles;
-            row.limit_samples = samples;
+            row.limit_samples = samples.chosen();
         }
         return row;
     }
@@ -95,7 +96,7 @@ class Measurement {
             traffic_.restore(0);
             const long switches = preemptions();
             const double cycles = limit_.run(traffic_, api, Traffic::kWarmUp);
-            if (preemptions() == switches) limit_samples_[api].push_back(cycles);
+            limits_[api].add({.cycles = cycles, .undisturbed = preemptions() == switches});
             if (checked_limits_ == limit_.apis().size()) continue;
             ++checked_limits_;
             if (const auto good = limit_.check(traffic_, kLimitChecked); !good) return good.error();
@@ -107,22 +108,17 @@ class Measurement {
     Limit& limit_;
     const Shape shape_;
     Team team_;
-    std::vector<double> samples_;
+    Samples gateway_;
     std::vector<std::vector<double>> each_;  // of each worker
-    std::map<Limit::Api, std::vector<double>> limit_samples_;
+    std::map<Limit::Api, Samples> limits_;
     std::size_t checked_limits_ = 0;
-    unsigned discarded_ = 0;
 };
 
 }  // namespace
 
 Result<Row> measure(Traffic& traffic, Limit& limit, const Shape& shape, unsigned repeat) {
     Measurement measurement(traffic, limit, shape);
-    for (unsigned round = 0; measurement.kept() < repeat; ++round) {
-        if (round == repeat * kMostRounds) {
-            if (measurement.kept() >= kLeastRounds) break;
-            return fail(ErrorCode::exhausted, "the CPU is taken away all the time: pin the run, or leave it alone");
-        }
+    for (unsigned round = 0; measurement.kept() < repeat && round < repeat * kMostRounds; ++round) {
         if (const auto done = measurement.round(); !done) return done.error();
     }
     return measurement.result();

@@ -20,13 +20,14 @@ struct Row {
     std::vector<double> worker_cycles;  // of each worker, per packet that it received, medians
     std::vector<double> samples;        // one a round
     std::vector<double> limit_samples;  // of the fastest way
-    unsigned discarded = 0;             // rounds during which the kernel took the CPU away
+    unsigned discarded = 0;             // rounds during which the kernel took the CPU away, and that do not count
+    bool disturbed = false;             // there were no others, so they do count
     double ratio() const { return limit > 0 ? cycles / limit : 0; }
 };
 
-// Runs rounds until `repeat` of them were undisturbed: each draws its packets, sends them through the worker's own
-// functions with the clock running, then checks every packet and every counter with the clock stopped, and then runs
-// the limit over the same buffers. A wrong packet or count is an error.
+// Runs rounds until `repeat` of them were undisturbed, or so many were not that there is no hope: each draws its
+// packets, sends them through the worker's own functions with the clock running, then checks every packet and every
+// counter with the clock stopped, and then runs the limit over the same buffers. A wrong packet or count is an error.
 Result<Row> measure(Traffic& traffic, Limit& limit, const Shape& shape, unsigned repeat);
 
 }  // namespace sluice::bench

@@ -25,7 +25,8 @@ std::string json_row(const Row& r) {
                    r.cycles, r.mpps, r.gbps, r.limit);
     text += format(", \"ratio\": %.4f, \"spread_cycles\": %.2f, \"outer\": %u, \"encap\": \"%s\", \"window\": %u",
                    r.ratio(), r.spread, outer_version(g), encapsulation(g), g.window);
-    text += format(", \"rounds\": %zu, \"discarded\": %u", r.samples.size(), r.discarded);
+    text += format(", \"rounds\": %zu, \"discarded\": %u, \"disturbed\": %s", r.samples.size(), r.discarded,
+                   r.disturbed ? "true" : "false");
     text += ", \"worker_cycles\": " + json_numbers(r.worker_cycles);
     text += ", \"samples\": " + json_numbers(r.samples) + ", \"limit_samples\": " + json_numbers(r.limit_samples) + "}";
     return text;
@@ -55,9 +56,10 @@ std::string table_head() {
 
 std::string table_line(const Row& r) {
     const GatewayShape& g = r.shape.gateway;
-    return format("%-18s %-3s %7u %5u %5u %7u %5u %5s %9.1f %7.1f %8.3f %8.3f %9.1f %6.2f\n", g.aead.c_str(),
+    return format("%-18s %-3s %7u %5u %5u %7u %5u %5s %9.1f %7.1f %8.3f %8.3f %9.1f %6.2f%s\n", g.aead.c_str(),
                   to_string(r.shape.direction), g.sas, r.shape.inner_bytes, r.shape.burst, g.workers, outer_version(g),
-                  encapsulation(g), r.cycles, r.spread, r.mpps, r.gbps, r.limit, r.ratio());
+                  encapsulation(g), r.cycles, r.spread, r.mpps, r.gbps, r.limit, r.ratio(),
+                  r.disturbed ? "  disturbed" : "");
 }
 
 std::string facts_text(const Facts& facts) {

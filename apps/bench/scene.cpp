@@ -94,6 +94,7 @@ ipsec::ChildSa make_child(const GatewayShape& shape, const crypto::CipherKeys& s
     c.local = {outer_local(shape.outer), 4500};
     c.remote = {outer_remote(shape.outer, sa), 4500};
     c.encap = shape.udp;
+    if (shape.sas < shape.workers) c.workers = ipsec::Workers::spread;
     c.local_ts = one(prefix("10.0.0.0/24"));
     c.remote_ts = one(net::Prefix::host(net::IpAddress::v4(kFirstPeer + sa)));
     c.iv_node = NodeId{1};

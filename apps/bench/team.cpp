@@ -29,14 +29,14 @@ Team::Team(Traffic& traffic, const Shape& shape) {
     for (unsigned w = 0; w < shape.gateway.workers; ++w) lanes_.push_back(std::make_unique<Lane>(traffic, shape, w));
 }
 
-std::optional<double> Team::run() {
+RoundTime Team::run() {
     if (lanes_.size() > 1) return run_together();
-    const auto cycles = lanes_.front()->run();
-    if (cycles) each_ = {*cycles};
-    return cycles;
+    const RoundTime time = lanes_.front()->run();
+    each_ = {time.cycles};
+    return time;
 }
 
-std::optional<double> Team::run_together() {
+RoundTime Team::run_together() {
     Together together{.workers = static_cast<unsigned>(lanes_.size())};
     for (const auto& lane : lanes_) together.expected += lane->warm_up();
     std::vector<Start> starts;
@@ -46,17 +46,19 @@ std::optional<double> Team::run_together() {
     }
     run_lane(&starts[0]);
     for (std::uint16_t w = 1; w < lanes_.size(); ++w) rte_eal_wait_lcore(dataplane::worker_lcore(WorkerId{w}));
-    std::uint64_t longest = 0;
+    double longest = 0;
     std::size_t packets = 0;
-    std::vector<double> each;
+    RoundTime time{.cycles = 0, .undisturbed = true};
+    each_.clear();
     for (const auto& lane : lanes_) {
-        if (!lane->window()) return std::nullopt;
-        longest = std::max(longest, *lane->window());
+        const RoundTime& window = lane->window();
+        longest = std::max(longest, window.cycles * static_cast<double>(lane->timed_packets()));
         packets += lane->timed_packets();
-        each.push_back(static_cast<double>(*lane->window()) / static_cast<double>(lane->timed_packets()));
+        time.undisturbed = time.undisturbed && window.undisturbed;
+        each_.push_back(window.cycles);
     }
-    each_ = std::move(each);
-    return static_cast<double>(longest) * static_cast<double>(lanes_.size()) / static_cast<double>(packets);
+    time.cycles = longest * static_cast<double>(lanes_.size()) / static_cast<double>(packets);
+    return time;
 }
 
 std::vector<rte_mbuf*> Team::out() const {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "apps/bench/lane.hpp"
@@ -16,15 +15,15 @@ class Team {
     Team(Traffic& traffic, const Shape& shape);
 
     // Sends the round's packets through. Cycles that one of the workers spends for each packet that it carries: the
-    // slowest worker's time, divided by a worker's share of all packets. Nothing where the kernel disturbed it.
-    std::optional<double> run();
+    // slowest worker's time, divided by a worker's share of all packets.
+    RoundTime run();
     // Every frame that came out.
     std::vector<rte_mbuf*> out() const;
-    // Each worker's cycles in the last undisturbed round, per packet that it received.
+    // Each worker's cycles in the last round, per packet that it received.
     const std::vector<double>& each() const { return each_; }
 
   private:
-    std::optional<double> run_together();
+    RoundTime run_together();
     std::vector<std::unique_ptr<Lane>> lanes_;
     std::vector<double> each_;
 };

@@ -132,3 +132,19 @@ TEST_CASE("with two workers each SA's packets reach its owner, and SAs are sprea
         for (std::size_t i = 0; i < 8; ++i) CHECK(rig.traffic->slot(w, i).name.sa % 2 == w);
     }
 }
+
+TEST_CASE("where workers share an SA, each gets packets of it in runs of 16 sequence numbers") {
+    Shape shape = shape_of("aes128gcm16", Direction::in);
+    shape.gateway.workers = 2;
+    shape.gateway.sas = 1;
+    Rig rig = make_rig(shape);
+    REQUIRE(rig.traffic->draw());
+    for (unsigned w : {0U, 1U}) {
+        CHECK(rig.traffic->lane(w).size() > Traffic::packets(1) / 2);
+        for (std::size_t i = 1; i < rig.traffic->lane(w).size(); ++i) {
+            const std::uint64_t last = rig.traffic->slot(w, i - 1).name.seq;
+            const std::uint64_t seq = rig.traffic->slot(w, i).name.seq;
+            CHECK((seq == last + 1 || seq % 16 == 0));
+        }
+    }
+}

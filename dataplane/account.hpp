@@ -8,11 +8,10 @@
 namespace sluice::dataplane {
 
 template <class Sa>
-inline void Path::account(Sa& sa, std::uint64_t highest, std::size_t bytes) {
+inline void Path::account(Sa& sa, std::size_t bytes) {
     SaUsage& u = sa.usage;
     u.packets.add(1);
     u.bytes.add(bytes);
-    u.highest.set(highest);
     u.last_cycles.set(now_);
     if (u.packets.get() >= sa.limits.check_packets || u.bytes.get() >= sa.limits.check_bytes) reached_limit(sa);
 }

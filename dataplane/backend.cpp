@@ -17,12 +17,17 @@ namespace {
 
 std::string number(ChildSaId id) { return std::to_string(id.value); }
 
+Seq highest_of(const InboundSa& sa) { return sa.window.top(); }
+Seq highest_of(const OutboundSa& sa) { return Seq{sa.highest.get()}; }
+
 // What a worker has written, read while it writes on.
-ipsec::SaCounters read_usage(const SaUsage& u) {
+template <class Sa>
+ipsec::SaCounters read_usage(const Sa& sa) {
+    const SaUsage& u = sa.usage;
     ipsec::SaCounters c;
     c.packets = u.packets.get();
     c.bytes = u.bytes.get();
-    c.highest = Seq{u.highest.get()};
+    c.highest = highest_of(sa);
     const std::uint64_t last = u.last_cycles.get();
     if (last == 0) {
         c.idle = Duration::max();
@@ -35,8 +40,9 @@ ipsec::SaCounters read_usage(const SaUsage& u) {
     return c;
 }
 
-void add_usage(ipsec::SaCounters& sum, const SaUsage& u) {
-    const ipsec::SaCounters c = read_usage(u);
+template <class Sa>
+void add_usage(ipsec::SaCounters& sum, const Sa& sa) {
+    const ipsec::SaCounters c = read_usage(sa);
     sum.packets += c.packets;
     sum.bytes += c.bytes;
     sum.highest = std::max(sum.highest, c.highest);
@@ -213,9 +219,9 @@ Result<ipsec::ChildSaCounters> WorkersBackend::query(ChildSaId id) const {
     const auto found = children_.find(id);
     if (found == children_.end()) return fail(ErrorCode::not_found, "no child SA " + number(id));
     const Child& child = found->second;
-    ipsec::ChildSaCounters sum{read_usage(child.inbound->usage), read_usage(child.outbound->usage)};
-    for_each_slice(*child.inbound, [&](const InboundSa& slice) { add_usage(sum.inbound, slice.usage); });
-    for_each_lane(*child.outbound, [&](const OutboundSa& lane) { add_usage(sum.outbound, lane.usage); });
+    ipsec::ChildSaCounters sum{read_usage(*child.inbound), read_usage(*child.outbound)};
+    for_each_slice(*child.inbound, [&](const InboundSa& slice) { add_usage(sum.inbound, slice); });
+    for_each_lane(*child.outbound, [&](const OutboundSa& lane) { add_usage(sum.outbound, lane); });
     return sum;
 }
 

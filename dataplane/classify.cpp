@@ -116,11 +116,11 @@ bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
     counters_.rx_bytes.add(bytes);
     counters_.rx_packets.add(frames.size());
     route_all(received_);
-    last_admitted_ = Flow{};
     for (rte_mbuf* m : received_) {
-        notes(m).hop->kind == HopKind::local ? classify_local(m) : admit_clear_to_forward(m);
+        notes(m).hop->kind == HopKind::local ? classify_local(m) : to_forward_.add(m);
     }
     received_.clear();
+    admit_to_forward();
 }
 
 [[gnu::noinline]] void Path::classify_frame(rte_mbuf* m) {
@@ -216,12 +216,12 @@ void Path::take_esp(rte_mbuf* m, std::size_t offset) {
 // what makes the rest possible (TRAPS 43, 49, 59).
 bool Path::admitted_to_host(rte_mbuf* m) {
     const Flow& flow = notes(m).flow;
-    return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) || admitted(m, DefaultDiscard::ignored);
+    return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) ||
+           admitted(m, tables_.spd.find_inbound(flow), DefaultDiscard::ignored);
 }
 
-[[gnu::noinline]] bool Path::admitted(rte_mbuf* m, DefaultDiscard by_default) {
+bool Path::admitted(rte_mbuf* m, const InboundVerdict& verdict, DefaultDiscard by_default) {
     const Flow& flow = notes(m).flow;
-    const InboundVerdict verdict = tables_.spd.find_inbound(flow);
     const bool ignored = verdict.by_default && by_default == DefaultDiscard::ignored;
     if (verdict.action == ipsec::PolicyAction::protect) {
         drop(m, Drop::clear_in_protected);
@@ -239,14 +239,16 @@ bool Path::admitted_to_host(rte_mbuf* m) {
     if (admitted_to_host(m)) deliver_unchanged_to_host(m);
 }
 
-// Neighbouring packets of a burst mostly belong to one flow: what has just been admitted is not asked about again.
-void Path::admit_clear_to_forward(rte_mbuf* m) {
-    const Flow& flow = notes(m).flow;
-    if (!(flow == last_admitted_)) {
-        if (!admitted(m, DefaultDiscard::obeyed)) return;
-        last_admitted_ = flow;
+void Path::admit_to_forward() {
+    if (to_forward_.count == 0) return;
+    const FlowRuns runs(to_forward_);
+    InboundVerdict* const verdicts = inbound_verdicts_.data();
+    tables_.spd.find_inbound(runs.flows(), verdicts);
+    for (unsigned i = 0; i < to_forward_.count; ++i) {
+        rte_mbuf* const m = to_forward_.packets[i];
+        if (admitted(m, verdicts[runs.of(i)], DefaultDiscard::obeyed)) clear_.add(m);
     }
-    clear_.add(m);
+    to_forward_.clear();
 }
 
 // Fragments of ESP, or of UDP that may hold it, addressed to us (TRAPS 41). All of them go to one worker.

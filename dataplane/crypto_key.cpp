@@ -63,6 +63,15 @@ const char* mb_code_path(const IMB_MGR& manager) {
     }
 }
 
+// AES round keys for encryption are 16 bytes each, one more than rounds; HMAC's states stand in front of them.
+unsigned CryptoKey::front_lines(const Algorithm& a) {
+    const unsigned rounds = 10U + 2U * a.variant;
+    const unsigned cipher = (16 * (rounds + 1) + 63) / 64;
+    if (a.engine == Engine::gcm || a.engine == Engine::gmac) return cipher;
+    if (a.encr == crypto::Encr::chacha20_poly1305) return 1;
+    return static_cast<unsigned>(sizeof(HmacStates)) / 64 + cipher;
+}
+
 Result<KeyExpander> KeyExpander::make() {
     auto manager = make_mb_manager();
     if (!manager) return manager.error();
@@ -78,7 +87,7 @@ Result<void> KeyExpander::expand(const crypto::CipherKeys& keys, CryptoKey& out)
     }
     const Byte* const cipher = keys.encr_key.view().data();
     const Bytes salt = keys.encr_key.view().subspan(a.key);
-    CryptoKey::Material& m = out.material_;
+    CryptoKey::Material& m = out.writable();
     out.algorithm_ = &a;
     out.salt_ = 0;
     if (!salt.empty()) std::memcpy(&out.salt_, salt.data(), salt.size());

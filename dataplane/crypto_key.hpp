@@ -58,34 +58,41 @@ class alignas(64) CryptoKey {
 
     const Algorithm& algorithm() const { return *algorithm_; }
     std::uint32_t salt() const { return salt_; }  // as it lies in memory, zeros behind a shorter one
-    const Material& material() const { return material_; }
+    const Material& material() const { return *reinterpret_cast<const Material*>(material_); }
 
-    // What every packet reads, stages before its crypto: algorithm, cipher and HMAC keys, and the lowest powers of
-    // GCM's hash key, which are the last.
-    void prefetch() const {
+    // What every packet reads, stages before its crypto: the first `front` lines, with the cipher's and the HMAC's keys
+    // (front_lines()), and the last two, with the algorithm and the lowest powers of GCM's hash key.
+    void prefetch(unsigned front) const {
         const auto* p = reinterpret_cast<const char*>(this);
-        for (std::size_t line = 0; line < 6; ++line) __builtin_prefetch(p + 64 * line);
-        __builtin_prefetch(p + 64 * 15);
-        __builtin_prefetch(p + 64 * 16);
+        for (unsigned line = 0; line < front; ++line) __builtin_prefetch(p + 64 * line);
+        __builtin_prefetch(p + 64 * (kLines - 2));
+        __builtin_prefetch(p + 64 * (kLines - 1));
     }
+    static unsigned front_lines(const Algorithm& algorithm);
     // GCM: the higher powers, as far as a text of this length needs them (four a line, 48 in all).
     void prefetch_powers(std::size_t text_length) const {
         const auto* p = reinterpret_cast<const char*>(this);
-        const std::size_t lines = std::min<std::size_t>(text_length / 64, 11);
-        for (std::size_t line = 2; line < lines; ++line) __builtin_prefetch(p + 64 * (16 - line));
+        const std::size_t lines = std::min<std::size_t>(text_length / 64 + 1, 12);
+        for (std::size_t line = 2; line < lines; ++line) __builtin_prefetch(p + 64 * (kLines - 1 - line));
     }
     void prefetch_decrypt() const {
-        for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(material_.separate.decrypt + 64 * line);
+        for (std::size_t line = 0; line < 4; ++line) __builtin_prefetch(material().separate.decrypt + 64 * line);
     }
 
   private:
     friend class KeyExpander;
-    void wipe_all() { wipe({reinterpret_cast<Byte*>(&material_), sizeof(material_)}); }
+    static constexpr std::size_t kLines = 16;
+    // Without the padding that aligns it: the rest of the key goes there.
+    static constexpr std::size_t kMaterialSize = offsetof(gcm_key_data, ghash_keys) + sizeof(gcm_key_data::ghash_keys);
+    static_assert(sizeof(SeparateKeys) <= kMaterialSize);
+    Material& writable() { return *reinterpret_cast<Material*>(material_); }
+    void wipe_all() { wipe({material_, kMaterialSize}); }
 
+    alignas(Material) Byte material_[kMaterialSize];
     const Algorithm* algorithm_ = nullptr;
     std::uint32_t salt_ = 0;
-    Material material_;
 };
+static_assert(sizeof(CryptoKey) == 16 * 64);
 
 // Expands keys, on the control thread.
 class KeyExpander {

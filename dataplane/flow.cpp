@@ -52,12 +52,14 @@ CompiledSelectors CompiledSelectors::of(const ipsec::TrafficSelectors& local, co
     if (out.local.size() != 1 || out.remote.size() != 1) return out;
     const CompiledSelector& here = out.local.front();
     const CompiledSelector& there = out.remote.front();
-    const auto whole = [](const CompiledSelector& s) {
-        return s.ports.protocol == 0 && s.ports.kind == PortMatch::Kind::all;
-    };
-    if (!whole(here) || !whole(there) || here.family != there.family) return out;
-    out.plain = {here.first, here.last, there.first, there.last};
+    if (!here.ports.any() || !there.ports.any() || here.family != there.family) return out;
     out.plain_family = here.family;
+    if (here.family == net::Family::v4) {
+        const auto v4 = [](Address128 address) { return static_cast<std::uint32_t>(address); };
+        out.plain_v4 = {v4(here.first), v4(here.last), v4(there.first), v4(there.last)};
+    } else {
+        out.plain_v6 = {here.first, here.last, there.first, there.last};
+    }
     return out;
 }
 

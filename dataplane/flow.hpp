@@ -81,6 +81,8 @@ struct PortMatch {
     bool may_match(std::uint8_t packet_protocol) const {
         return protocol == 0 || protocol == packet_protocol || net::is_skipped_extension(packet_protocol);
     }
+    // Whatever the protocol and the ports.
+    bool any() const { return protocol == 0 && kind == Kind::all; }
     // One protocol and one port, or one ICMP type and code.
     bool exact() const { return protocol != 0 && kind == Kind::range && first == last; }
 };
@@ -104,37 +106,44 @@ struct CompiledSelector {
     }
 };
 
-// One range of addresses on each side, whatever the protocol and the ports: what most tunnels have. One cache line.
-struct alignas(64) AddressRanges {
-    Address128 local_first = 1;  // as it stands, nothing lies inside
-    Address128 local_last = 0;
-    Address128 remote_first = 1;
-    Address128 remote_last = 0;
+// One range of addresses on each side, whatever the protocol and the ports: what most tunnels have.
+template <class Address>
+struct AddressRanges {
+    Address local_first = 1;  // as it stands, nothing lies inside
+    Address local_last = 0;
+    Address remote_first = 1;
+    Address remote_last = 0;
     bool cover(Address128 local, Address128 remote) const {
-        return local >= local_first && local <= local_last && remote >= remote_first && remote <= remote_last;
+        const auto l = static_cast<Address>(local);
+        const auto r = static_cast<Address>(remote);
+        return l >= local_first && l <= local_last && r >= remote_first && r <= remote_last;
     }
 };
 
-// Both sides of a policy or an SA, local first.
+// Both sides of a policy or an SA, local first. What a packet needs comes first.
 struct CompiledSelectors {
-    AddressRanges plain;                           // where it is all that the lists say
-    net::Family plain_family = net::Family::none;  // none: look at the lists
+    net::Family plain_family = net::Family::none;  // of the ranges that say all that the lists say; none: there are none
+    AddressRanges<std::uint32_t> plain_v4;
     std::vector<CompiledSelector> local;
     std::vector<CompiledSelector> remote;
+    AddressRanges<Address128> plain_v6;
 
     static CompiledSelectors of(const ipsec::TrafficSelectors& local, const ipsec::TrafficSelectors& remote);
     bool matches_outbound(const Flow& f) const {
-        if (plain_family == f.family) return plain.cover(f.source, f.destination);
+        if (plain_family == f.family) return cover(f.source, f.destination);
         return any(local, f.source, f, f.source_port) && any(remote, f.destination, f, f.destination_port);
     }
     bool may_match_outbound(const Flow& f) const { return may(local, f.source, f) && may(remote, f.destination, f); }
     bool may_match_inbound(const Flow& f) const { return may(remote, f.source, f) && may(local, f.destination, f); }
     bool matches_inbound(const Flow& f) const {
-        if (plain_family == f.family) return plain.cover(f.destination, f.source);
+        if (plain_family == f.family) return cover(f.destination, f.source);
         return any(remote, f.source, f, f.source_port) && any(local, f.destination, f, f.destination_port);
     }
 
   private:
+    bool cover(Address128 here, Address128 there) const {
+        return plain_family == net::Family::v4 ? plain_v4.cover(here, there) : plain_v6.cover(here, there);
+    }
     static bool may(const std::vector<CompiledSelector>& list, Address128 address, const Flow& flow) {
         for (const CompiledSelector& s : list) {
             if (s.may_match(address, flow)) return true;

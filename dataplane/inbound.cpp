@@ -114,7 +114,7 @@ bool Path::sa_serves(rte_mbuf* m, InboundSa& sa) {
 }
 
 void Path::prepare_open(rte_mbuf* m, InboundSa& sa, std::size_t size) {
-    sa.key.prefetch();
+    sa.key.prefetch(sa.key_lines);
     CryptoOp& op = ops_[crypto_list_.count];
     op.key = &sa.key;
     op.esp = data(m) + notes(m).esp_offset;
@@ -144,7 +144,7 @@ bool Path::accept(rte_mbuf* m, CryptoOp& op) {
     if (sa.window.accept(Seq{n.seq}) != esp::ReplayVerdict::fresh) return refuse(m, Drop::replay);
     if (sa.encap && sa.window.top().value == n.seq) note_endpoint(m, sa);
     if (!(sa.ruled ? unwrap_ruled(m, op) : unwrap(m, op))) return false;
-    account(sa, sa.window.top().value, m->data_len);
+    account(sa, m->data_len);
     n.origin = Origin::tunnel;
     return true;
 }
@@ -175,7 +175,7 @@ bool Path::accept(rte_mbuf* m, CryptoOp& op) {
 // A dummy packet counts as one of no bytes (RFC 4303 2.6). Always false.
 bool Path::fail_trailer(rte_mbuf* m, esp::Fault fault) {
     InboundSa& sa = *notes(m).in;
-    if (fault == esp::Fault::dummy) account(sa, sa.window.top().value, 0);
+    if (fault == esp::Fault::dummy) account(sa, 0);
     drop(m, to_drop(fault));
     return false;
 }

@@ -20,27 +20,16 @@ bool outer_df(const OutboundSa& sa, bool inner_df) {
 
 }  // namespace
 
-// In two walks, so that what the SAs are made of comes into the cache while the other lookups run. Neighbouring packets
-// of a burst mostly belong to one flow, so the last answer is kept while it fits.
+// What the SAs are made of comes into the cache while the verdicts on other packets are found.
 [[gnu::flatten]] void Path::apply_policy() {
     if (clear_.count == 0) return;
-    if (tables_.spd.is_large()) {
-        const Flow* flows[kMaxBurst];
-        for (unsigned i = 0; i < clear_.count; ++i) flows[i] = &notes(clear_.packets[i]).flow;
-        tables_.spd.prefetch_outbound({flows, clear_.count});
+    const FlowRuns runs(clear_);
+    OutboundVerdict* const verdicts = outbound_verdicts_.data();
+    tables_.spd.find_outbound(runs.flows(), verdicts);
+    for (std::size_t r = 0; r < runs.flows().size(); ++r) {
+        if (verdicts[r].sa != nullptr) verdicts[r].sa->prefetch();
     }
-    Flow last;
-    OutboundVerdict verdict;
-    for (unsigned i = 0; i < clear_.count; ++i) {
-        const PacketNotes& n = notes(clear_.packets[i]);
-        if (!(n.flow == last)) {
-            verdict = tables_.spd.find_outbound(n.flow);
-            last = n.flow;
-            if (verdict.sa != nullptr) verdict.sa->prefetch();
-        }
-        verdicts_[i] = verdict;
-    }
-    for (unsigned i = 0; i < clear_.count; ++i) apply_verdict(clear_.packets[i], verdicts_[i]);
+    for (unsigned i = 0; i < clear_.count; ++i) apply_verdict(clear_.packets[i], verdicts[runs.of(i)]);
     clear_.clear();
 }
 
@@ -78,7 +67,7 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
         return drop(m, verdict.has_sas ? Drop::selector_mismatch : Drop::no_sa);
     }
     OutboundSa& sa = verdict.sa->shared == nullptr ? *verdict.sa : lane_of(*verdict.sa);
-    sa.key.prefetch();
+    sa.key.prefetch(sa.key_lines);
     if (!tables_.segments.responsible(sa.segment)) return drop(m, Drop::not_responsible);
     if (sa.owner != worker_) return hand_over(m, sa.owner, Entry::clear);
     if (sa.limits.hard_reached) {
@@ -269,7 +258,8 @@ void Path::finish_seal(rte_mbuf* m) {
         write_udp_checksum(m, sa.transport ? n.ip.header_size : sizeof(net::Ipv6Header));
     }
     if (sa.ruled) n.mark = sa.rules.mark_out.applied_to(n.mark);
-    account(sa, n.seq, n.inner_size);
+    account(sa, n.inner_size);
+    sa.highest.set(n.seq);
     n.sealed = true;
     if (sa.shared != nullptr) return emission_.add(m, sa.child, Seq{n.seq});
     if (sa.sequence.rekey_due() || (!sa.random_iv && sa.layout.iv_size != 0 && sa.ivs.left() <= esp::kIvSoftLimit)) {

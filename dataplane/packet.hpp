@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "dataplane/counters.hpp"
 #include "dataplane/fib.hpp"
@@ -100,6 +101,28 @@ struct PacketList {
     rte_mbuf** begin() { return packets; }
     rte_mbuf** end() { return packets + count; }
 };
+
+// The flows of a list, those of neighbouring packets once: mostly they belong to one flow.
+class FlowRuns {
+  public:
+    explicit FlowRuns(const PacketList& list);
+    std::span<const Flow* const> flows() const { return {flows_, count_}; }
+    // The run of the packet at a place of the list.
+    unsigned of(unsigned place) const { return run_of_[place]; }
+
+  private:
+    const Flow* flows_[kMaxBurst];
+    std::uint8_t run_of_[kMaxBurst];
+    unsigned count_ = 0;
+};
+
+inline FlowRuns::FlowRuns(const PacketList& list) {
+    for (unsigned i = 0; i < list.count; ++i) {
+        const Flow& flow = notes(list.packets[i]).flow;
+        if (count_ == 0 || !(flow == *flows_[count_ - 1])) flows_[count_++] = &flow;
+        run_of_[i] = static_cast<std::uint8_t>(count_ - 1);
+    }
+}
 
 // Notes the flow of a packet whose headers have been read into its notes.
 inline void note_flow(rte_mbuf* m) {

@@ -102,10 +102,10 @@ class Path {
     void classify_local_udp(rte_mbuf* m);
     void take_esp(rte_mbuf* m, std::size_t offset);
     enum class DefaultDiscard : std::uint8_t { obeyed, ignored };
-    bool admitted(rte_mbuf* m, DefaultDiscard by_default);
+    bool admitted(rte_mbuf* m, const InboundVerdict& verdict, DefaultDiscard by_default);
     bool admitted_to_host(rte_mbuf* m);
     void admit_clear_to_host(rte_mbuf* m);
-    void admit_clear_to_forward(rte_mbuf* m);
+    void admit_to_forward();
     void reassemble(rte_mbuf* m);
     void admit_long(rte_mbuf* m);
     void classify_host(PortId port, std::span<rte_mbuf*> frames);
@@ -208,7 +208,7 @@ class Path {
     bool raise(const Event& event);
     void raise_acquire(PolicySlot& slot, const Flow& flow);
     template <class Sa>
-    void account(Sa& sa, std::uint64_t seq, std::size_t bytes);
+    void account(Sa& sa, std::size_t bytes);
     template <class Sa>
     void reached_limit(Sa& sa);
     template <class Sa>
@@ -247,17 +247,17 @@ class Path {
     rte_mbuf* resync_packet_ = nullptr;  // of this burst, kept in resync_copy_ as it came
     std::vector<Byte> resync_copy_;
 
-    Flow last_admitted_;  // of this burst: an inbound policy check has let it pass; none at first
-
     // Between stages.
     PacketList received_;                                // frames of a port with an IP packet, by unicast
+    PacketList to_forward_;                              // of them, to meet the inbound SPD in clear
     PacketList opened_;                                  // what came out of ESP, at its inner IP header
     PacketList esp_;                                     // to be opened; data at the outer IP header
     PacketList clear_;                                   // to meet the outbound SPD; data at the IP header
     PacketList protect_;                                 // to be sealed
     PacketList forward_;                                 // bypass: to be routed
     PacketList deferred_;                                // made by this worker, for the next loop
-    std::array<OutboundVerdict, kMaxBurst> verdicts_{};  // one for each of clear_
+    std::array<InboundVerdict, kMaxBurst> inbound_verdicts_{};    // of a stage, one for each run of one flow
+    std::array<OutboundVerdict, kMaxBurst> outbound_verdicts_{};  // the same
     PacketList crypto_list_;
     unsigned sealing_ = 0;                   // index into protect_
     std::array<CryptoOp, kMaxBurst> ops_{};  // one for each of crypto_list_

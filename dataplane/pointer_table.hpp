@@ -75,10 +75,10 @@ class PointerTable {
         const Page* page = d.pages[d.index(hash)].load(std::memory_order_acquire);
         return {page, &page->buckets[home(hash)]};
     }
-    // The first entry whose tag fits, most likely the right one: to be prefetched, not to be trusted. Null: none there.
+    // The first entry whose tag fits, most likely the right one: the caller has to compare. Null: none in its bucket.
     static const T* peek(const Place& place, std::uint64_t hash) {
         for (const auto& slot : place.bucket->slots) {
-            const std::uint64_t word = slot.load(std::memory_order_relaxed);
+            const std::uint64_t word = slot.load(std::memory_order_acquire);
             if (tag(word) == (hash & kTagMask) && word != 0) return pointer(word);
         }
         return nullptr;

@@ -65,12 +65,6 @@ struct Side {
     void coarsen() { covers = {whole}; }
 };
 
-std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
-    const Address128 product = static_cast<Address128>(a) * b;
-    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-}
-constexpr std::uint64_t kSeed[] = {0x2d358dccaa6c78a5, 0x8bb84b93962eacc9, 0x4b33a62ed433d4a3, 0x4d5a2da51de1aa47};
-
 std::uint64_t upper(Address128 n) { return static_cast<std::uint64_t>(n >> 64); }
 std::uint64_t lower(Address128 n) { return static_cast<std::uint64_t>(n); }
 
@@ -104,9 +98,10 @@ TupleTable::TupleTable(const TupleShape& shape, Reclaimer& reclaimer)
     : shape_(shape),
       remote_mask_(mask_of(shape.remote_bits, width_of(shape.family))),
       local_mask_(mask_of(shape.local_bits, width_of(shape.family))),
+      v4_mask_(lower(remote_mask_) << 32 | lower(local_mask_)),
       lists_(reclaimer) {}
 
-std::uint64_t TupleTable::hash(const PolicyQuery& q) const {
+std::uint64_t TupleTable::hash_any(const PolicyQuery& q) const {
     std::uint64_t key = 0;
     const Address128 remote = q.remote & remote_mask_;
     const Address128 local = q.local & local_mask_;
@@ -124,7 +119,7 @@ std::uint64_t TupleTable::hash(const PolicyQuery& q) const {
 void TupleTable::link(RuleNode& node) {
     ++rules_;
     if (node.rank < first_rank()) first_rank_.store(node.rank, std::memory_order_relaxed);
-    auto* const head = const_cast<RuleNode*>(list(node.hash));
+    auto* const head = const_cast<RuleNode*>(list(locate(node.hash)));
     splice_in(head, node, [&](RuleNode* first) {
         head == nullptr ? lists_.insert(node.hash, first) : lists_.replace(node.hash, head, first);
     });
@@ -138,7 +133,7 @@ void TupleTable::unlink(RuleNode& node) {
 }
 
 bool TupleTable::reaches(std::uint64_t hash, unsigned length) const {
-    for (const RuleNode* n = list(hash); n != nullptr; n = n->next.load(std::memory_order_relaxed)) {
+    for (const RuleNode* n = list(locate(hash)); n != nullptr; n = n->next.load(std::memory_order_relaxed)) {
         if (length-- <= 1) return true;
     }
     return false;
@@ -202,6 +197,7 @@ RuleNode* RuleSet::make_node(const Spec& spec, net::Family family, const Compile
     node->remote_ports = remote.ports;
     node->local_ports = local.ports;
     node->family = family;
+    node->plain_v4 = family == net::Family::v4 && remote.ports.any() && local.ports.any();
     const Address128 ranges[4] = {remote.first, remote.last, local.first, local.last};
     for (std::size_t i = 0; i < 4; ++i) {
         if (v6) {
@@ -247,7 +243,6 @@ void RuleSet::file(RuleNode& node, const Filing& filing) {
     node.table = &table;
     node.hash = table.hash(query_of(filing));
     table.link(node);
-    filed_.fetch_add(1, std::memory_order_relaxed);
 }
 
 PolicyQuery RuleSet::query_of(const Filing& f) {
@@ -307,7 +302,6 @@ void RuleSet::unlink(RuleNode* rule) {
             continue;
         }
         rule->table->unlink(*rule);
-        filed_.fetch_sub(1, std::memory_order_relaxed);
         if (rule->table->empty()) discard(*rule->table);
     }
 }
@@ -317,22 +311,6 @@ void RuleSet::destroy(RuleNode* rule) {
     while (rule != nullptr) {
         RuleNode* const node = std::exchange(rule, rule->sibling);
         node->family == net::Family::v6 ? delete static_cast<RuleNode6*>(node) : delete node;
-    }
-}
-
-void RuleSet::prefetch_lists(const PolicyQuery& q) const {
-    const Tables* const tables = shape_.load(std::memory_order_acquire);
-    if (tables == nullptr) return;
-    for (const TupleTable* t : tables->of(q.family)) {
-        if (serves(*t, q, Ports::seen)) t->prefetch_list(t->hash(q));
-    }
-}
-
-void RuleSet::prefetch_rules(const PolicyQuery& q) const {
-    const Tables* const tables = shape_.load(std::memory_order_acquire);
-    if (tables == nullptr) return;
-    for (const TupleTable* t : tables->of(q.family)) {
-        if (serves(*t, q, Ports::seen)) t->prefetch_rule(t->hash(q));
     }
 }
 

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
+#include "dataplane/crypto_engine.hpp"
 #include "dataplane/flow.hpp"
 #include "dataplane/pointer_table.hpp"
 #include "lib/ipsec/policy.hpp"
@@ -32,6 +35,8 @@ struct PolicyQuery {
     static PolicyQuery inbound(const Flow& f) {
         return {f.source, f.destination, f.family, f.protocol, f.ports_known, f.source_port, f.destination_port};
     }
+    std::uint32_t remote_v4() const { return static_cast<std::uint32_t>(remote); }
+    std::uint32_t local_v4() const { return static_cast<std::uint32_t>(local); }
     Flow flow() const {
         return {.source = local,
                 .destination = remote,
@@ -70,6 +75,7 @@ struct alignas(64) RuleNode {
     PortMatch remote_ports;
     PortMatch local_ports;
     net::Family family = net::Family::none;   // none: many tells
+    bool plain_v4 = false;                    // v4 is all that there is to compare
     std::uint32_t v4[4] = {};                 // remote first and last, local first and last
     const CompiledSelectors* many = nullptr;  // where there is more than one selector on a side
     RuleNode* previous = nullptr;             // control
@@ -81,6 +87,15 @@ struct alignas(64) RuleNode {
     }
     bool covers(const PolicyQuery& q) const;
     bool matches(const PolicyQuery& q) const {
+        if (plain_v4) return q.family == net::Family::v4 && covers_v4(q);
+        return matches_any(q);
+    }
+    bool covers_v4(const PolicyQuery& q) const {
+        const std::uint32_t r = q.remote_v4();
+        const std::uint32_t l = q.local_v4();
+        return r >= v4[0] && r <= v4[1] && l >= v4[2] && l <= v4[3];
+    }
+    [[gnu::noinline]] bool matches_any(const PolicyQuery& q) const {
         if (many != nullptr) return many->matches_outbound(q.flow());
         return covers(q) && remote_ports.matches(q.protocol, q.ports_known, q.remote_port) &&
                local_ports.matches(q.protocol, q.ports_known, q.local_port);
@@ -98,11 +113,7 @@ static_assert(sizeof(RuleNode) == 128 && sizeof(RuleNode6) == 192);
 
 inline bool RuleNode::covers(const PolicyQuery& q) const {
     if (family != q.family) return false;
-    if (family == net::Family::v4) {
-        const auto remote = static_cast<std::uint32_t>(q.remote);
-        const auto local = static_cast<std::uint32_t>(q.local);
-        return remote >= v4[0] && remote <= v4[1] && local >= v4[2] && local <= v4[3];
-    }
+    if (family == net::Family::v4) return covers_v4(q);
     const auto& v6 = static_cast<const RuleNode6*>(this)->v6;
     return q.remote >= v6[0] && q.remote <= v6[1] && q.local >= v6[2] && q.local <= v6[3];
 }
@@ -120,21 +131,42 @@ struct TupleShape {
 
 // The rules of one TupleShape: lists by key, each in the order of ranks.
 class TupleTable {
+    struct HashOf {
+        std::uint64_t operator()(const RuleNode& node) const { return node.hash; }
+    };
+    using Lists = PointerTable<RuleNode, HashOf>;
+
   public:
     TupleTable(const TupleShape& shape, Reclaimer& reclaimer);
     const TupleShape& shape() const { return shape_; }
 
-    // Workers.
-    std::uint64_t hash(const PolicyQuery& q) const;
+    // Workers. A lookup in steps: what one brings into the cache is there for the next.
+    struct Place {
+        std::uint64_t hash;
+        Lists::Place at;
+        const RuleNode* guess;
+    };
     std::uint64_t first_rank() const { return first_rank_.load(std::memory_order_relaxed); }
-    const RuleNode* list(std::uint64_t hash) const {
-        return lists_.find(hash, [hash](const RuleNode& n) { return n.hash == hash; });
+    std::uint64_t hash(const PolicyQuery& q) const {
+        if (shape_.family == net::Family::v4 && shape_.ports == TupleShape::Ports::any) {
+            return mix(((std::uint64_t{q.remote_v4()} << 32 | q.local_v4()) & v4_mask_) ^ kSeed[2], kSeed[0]);
+        }
+        return hash_any(q);
     }
-    void prefetch_list(std::uint64_t hash) const { __builtin_prefetch(lists_.locate(hash).bucket); }
-    void prefetch_rule(std::uint64_t hash) const {
-        const RuleNode* const node = Lists::peek(lists_.locate(hash), hash);
-        __builtin_prefetch(node);
-        __builtin_prefetch(reinterpret_cast<const char*>(node) + 64);
+    Place locate(std::uint64_t hash) const {
+        const Lists::Place at = lists_.locate(hash);
+        __builtin_prefetch(at.bucket);
+        return {hash, at, nullptr};
+    }
+    static void guess(Place& place) {
+        place.guess = Lists::peek(place.at, place.hash);
+        if (place.guess == nullptr) return;
+        __builtin_prefetch(place.guess);
+        __builtin_prefetch(&place.guess->remote_ports);
+    }
+    static const RuleNode* list(const Place& place) {
+        if (place.guess != nullptr && place.guess->hash == place.hash) return place.guess;
+        return Lists::find_at(place.at, place.hash, [&place](const RuleNode& n) { return n.hash == place.hash; });
     }
 
     // Control.
@@ -145,13 +177,18 @@ class TupleTable {
     bool reaches(std::uint64_t hash, unsigned length) const;
 
   private:
-    struct HashOf {
-        std::uint64_t operator()(const RuleNode& node) const { return node.hash; }
-    };
-    using Lists = PointerTable<RuleNode, HashOf>;
+    static constexpr std::uint64_t kSeed[] = {0x2d358dccaa6c78a5, 0x8bb84b93962eacc9, 0x4b33a62ed433d4a3,
+                                              0x4d5a2da51de1aa47};
+    static std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
+        const Address128 product = static_cast<Address128>(a) * b;
+        return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+    }
+    std::uint64_t hash_any(const PolicyQuery& q) const;
+
     const TupleShape shape_;
     Address128 remote_mask_ = 0;
     Address128 local_mask_ = 0;
+    std::uint64_t v4_mask_ = 0;  // both, of IPv4
     std::atomic<std::uint64_t> first_rank_{RuleNode::kNever};  // none ranks before it
     std::size_t rules_ = 0;                                    // control
     Lists lists_;
@@ -182,26 +219,33 @@ class RuleSet {
     RuleSet(const RuleSet&) = delete;
     RuleSet& operator=(const RuleSet&) = delete;
 
-    // Workers. The first visible rule that matches and that accept takes, or null.
+    // Workers. For each query of a burst (kMaxQueries at most) the first visible rule that matches and that accept(query's
+    // place, rule) takes, or null. The misses of one step are under way together.
+    static constexpr std::size_t kMaxQueries = kMaxBurst;
     template <class Accept>
-    const RuleNode* first(const PolicyQuery& q, std::uint64_t version, const Accept& accept,
-                          LookupCost* cost = nullptr) const {
-        return search(q, Ports::seen, cost,
-                      [&](const RuleNode& n) { return n.visible(version) && n.matches(q) && accept(n); });
+    void first(std::span<const PolicyQuery> queries, std::uint64_t version, const RuleNode** found,
+               const Accept& accept, LookupCost* cost = nullptr) const {
+        search(queries, Ports::seen, found, cost, [&](std::size_t i, const RuleNode& n) {
+            return n.visible(version) && n.matches(queries[i]) && accept(i, n);
+        });
+    }
+    // For one query, the first visible rule that matches.
+    const RuleNode* first(const PolicyQuery& q, std::uint64_t version) const {
+        const RuleNode* found;
+        first({&q, 1}, version, &found, [](std::size_t, const RuleNode&) { return true; });
+        return found;
     }
     // The first one that protects and could match if the ports were seen.
     const RuleNode* first_possible(const PolicyQuery& q, std::uint64_t version) const {
-        return search(q, Ports::unseen, nullptr, [&](const RuleNode& n) {
+        const RuleNode* found;
+        search({&q, 1}, Ports::unseen, &found, nullptr, [&](std::size_t, const RuleNode& n) {
             return n.visible(version) && n.target.action == ipsec::PolicyAction::protect && n.may_match(q);
         });
+        return found;
     }
     bool empty() const {
         return list_.load(std::memory_order_relaxed) == nullptr && shape_.load(std::memory_order_relaxed) == nullptr;
     }
-    // How many nodes are in tables.
-    std::uint32_t filed() const { return filed_.load(std::memory_order_relaxed); }
-    void prefetch_lists(const PolicyQuery& q) const;
-    void prefetch_rules(const PolicyQuery& q) const;
 
     // Control. Files a rule, which nobody sees before version; null where it can match nothing.
     struct Spec {
@@ -234,38 +278,50 @@ class RuleSet {
         std::vector<TupleTable*>& of(net::Family f) { return f == net::Family::v4 ? v4 : v6; }
     };
 
+    // The rules of one key, or the list: the first that accept(query's place, rule) takes is the query's best.
     template <class Accept>
-    const RuleNode* search(const PolicyQuery& q, Ports ports, LookupCost* cost, const Accept& accept) const {
-        const RuleNode* best = nullptr;
-        std::uint64_t below = RuleNode::kNever;
-        const auto walk = [&](const RuleNode* n) {
-            for (; n != nullptr && n->rank < below; n = n->next.load(std::memory_order_acquire)) {
-                if (cost != nullptr) ++cost->rules;
-                if (!accept(*n)) continue;
-                best = n;
-                below = n->rank;
+    static void walk(const RuleNode* n, std::size_t i, const RuleNode** best, LookupCost* cost, const Accept& accept) {
+        const std::uint64_t below = best[i] == nullptr ? RuleNode::kNever : best[i]->rank;
+        for (; n != nullptr && n->rank < below; n = n->next.load(std::memory_order_acquire)) {
+            if (cost != nullptr) ++cost->rules;
+            if (accept(i, *n)) {
+                best[i] = n;
                 return;
             }
-        };
-        walk(list_.load(std::memory_order_acquire));
-        const Tables* const tables = shape_.load(std::memory_order_acquire);
-        if (tables == nullptr) return best;
-        for (const TupleTable* t : tables->of(q.family)) {
-            if (t->first_rank() >= below || !serves(*t, q, ports)) continue;
-            if (cost != nullptr) ++cost->tables;
-            walk(t->list(t->hash(q)));
         }
-        return best;
     }
-    static bool serves(const TupleTable& t, const PolicyQuery& q, Ports ports) {
-        switch (t.shape().ports) {
-            case TupleShape::Ports::any:
-                return true;
-            case TupleShape::Ports::unseen:
-                return ports == Ports::unseen;
-            default:
-                return ports == Ports::seen && q.ports_known;
+    template <class Accept>
+    static void ask(const TupleTable& t, std::span<const PolicyQuery> queries, Ports ports, const RuleNode** best,
+                    LookupCost* cost, const Accept& accept) {
+        const TupleShape::Ports filed_by = t.shape().ports;
+        if (filed_by == TupleShape::Ports::unseen && ports == Ports::seen) return;
+        const bool by_port = filed_by == TupleShape::Ports::remote || filed_by == TupleShape::Ports::local;
+        if (by_port && ports == Ports::unseen) return;
+        TupleTable::Place places[kMaxQueries];
+        std::uint8_t asking[kMaxQueries];
+        std::size_t count = 0;
+        for (std::size_t i = 0; i < queries.size(); ++i) {
+            const PolicyQuery& q = queries[i];
+            if (t.shape().family != q.family || (by_port && !q.ports_known)) continue;
+            if (best[i] != nullptr && t.first_rank() >= best[i]->rank) continue;
+            places[count] = t.locate(t.hash(q));
+            asking[count++] = static_cast<std::uint8_t>(i);
         }
+        if (cost != nullptr) cost->tables += static_cast<unsigned>(count);
+        for (std::size_t k = 0; k < count; ++k) TupleTable::guess(places[k]);
+        for (std::size_t k = 0; k < count; ++k) walk(TupleTable::list(places[k]), asking[k], best, cost, accept);
+    }
+    template <class Accept>
+    void search(std::span<const PolicyQuery> queries, Ports ports, const RuleNode** best, LookupCost* cost,
+                const Accept& accept) const {
+        std::fill_n(best, queries.size(), nullptr);
+        if (const RuleNode* const list = list_.load(std::memory_order_acquire); list != nullptr) {
+            for (std::size_t i = 0; i < queries.size(); ++i) walk(list, i, best, cost, accept);
+        }
+        const Tables* const tables = shape_.load(std::memory_order_acquire);
+        if (tables == nullptr) return;
+        for (const TupleTable* t : tables->v4) ask(*t, queries, ports, best, cost, accept);
+        for (const TupleTable* t : tables->v6) ask(*t, queries, ports, best, cost, accept);
     }
 
     static PolicyQuery query_of(const Filing& filing);
@@ -285,7 +341,6 @@ class RuleSet {
     std::atomic<RuleNode*> list_{nullptr};       // control writes, workers read
     std::atomic<const Tables*> shape_{nullptr};  // control writes, workers read
     std::unique_ptr<Tables> tables_;             // control
-    std::atomic<std::uint32_t> filed_{0};        // control writes, workers read
 };
 
 }  // namespace sluice::dataplane

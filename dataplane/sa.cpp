@@ -95,14 +95,14 @@ bool is_ruled(const ipsec::ChildSa& c, const ipsec::Mark& mark) {
 
 Result<std::unique_ptr<InboundSa>> make_inbound(const ipsec::ChildSa& c, const KeyExpander& expander,
                                                 const SaPlacement& placement) {
-    const std::size_t words = esp::ReplayWindow::words_needed(c.replay_window);
-    auto sa = std::make_unique<InboundSa>(std::make_unique<std::uint64_t[]>(words), c.replay_window, c.esn);
+    auto sa = std::make_unique<InboundSa>(c.replay_window, c.esn);
     if (const auto done = expander.expand(c.inbound.keys, sa->key); !done) return done.error();
     sa->spi = c.inbound.spi;
     sa->child = c.id;
     sa->owner = placement.inbound_owner;
     sa->segment = placement.inbound_segment;
     sa->layout = layout_of(sa->key.algorithm());
+    sa->key_lines = static_cast<std::uint8_t>(CryptoKey::front_lines(sa->key.algorithm()));
     sa->encap = c.encap;
     sa->copy_ecn = c.copy_ecn;
     sa->dscp = c.dscp;
@@ -126,6 +126,7 @@ Result<std::unique_ptr<OutboundSa>> make_outbound(const ipsec::ChildSa& c, const
     sa->owner = placement.outbound_owner;
     sa->segment = placement.outbound_segment;
     sa->layout = layout_of(algorithm);
+    sa->key_lines = static_cast<std::uint8_t>(CryptoKey::front_lines(algorithm));
     sa->random_iv = algorithm.random_iv;
     sa->ruled = is_ruled(c, c.rules.mark_out);
     sa->transport = c.mode == ipsec::Mode::transport;
@@ -198,10 +199,16 @@ Result<void> add_lanes(OutboundSa& head, const ipsec::ChildSa& c, const KeyExpan
 OutboundSa::OutboundSa(bool extended) : esn(extended), sequence(extended) {}
 OutboundSa::~OutboundSa() = default;
 
-InboundSa::InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended)
+InboundSa::InboundSa(std::uint32_t window_size, bool extended)
+    : InboundSa(window_size, extended, far_bitmap(window_size)) {}
+InboundSa::InboundSa(std::uint32_t window_size, bool extended, std::unique_ptr<std::uint64_t[]> far)
     : esn(extended),
-      window({words.get(), esp::ReplayWindow::words_needed(size)}, size, extended),
-      bitmap(std::move(words)) {}
+      window({far ? far.get() : near_bitmap_, esp::ReplayWindow::words_needed(window_size)}, window_size, extended),
+      far_bitmap_(std::move(far)) {}
+std::unique_ptr<std::uint64_t[]> InboundSa::far_bitmap(std::uint32_t window_size) {
+    const std::size_t words = esp::ReplayWindow::words_needed(window_size);
+    return words > kNearWords ? std::make_unique<std::uint64_t[]>(words) : nullptr;
+}
 InboundSa::~InboundSa() = default;
 
 OuterTemplate OuterTemplate::of(const net::Endpoint& local, const net::Endpoint& remote, bool encap) {

@@ -64,7 +64,6 @@ struct SaUsage {
     Count packets;
     Count bytes;
     Count last_cycles;  // TSC of the last burst that used it, 0: never
-    Count highest;      // sequence number
 };
 
 // The limits of ipsec::Lifetime that concern a worker, folded so that a packet makes two compares. Owner writes.
@@ -108,6 +107,7 @@ struct alignas(64) OutboundSa {
     bool random_iv = false;
     bool ruled = false;  // in transport mode, or with rules of its own: the path takes the long way
     bool transport = false;
+    std::uint8_t key_lines = 0;  // CryptoKey::front_lines()
     ipsec::CopyDf df = ipsec::CopyDf::copy;
     TosRule tos;
     std::uint64_t iv_prefix = 0;
@@ -120,6 +120,7 @@ struct alignas(64) OutboundSa {
     esp::IvRange ivs;
     SaWay way;
     alignas(64) SaUsage usage;
+    Count highest;  // the last number that was used
     SaLimits limits;
 
     CryptoKey key;
@@ -156,6 +157,7 @@ struct alignas(64) InboundSa {
     bool copy_ecn = true;
     bool ruled = false;  // as OutboundSa
     bool transport = false;
+    std::uint8_t key_lines = 0;  // CryptoKey::front_lines()
     ipsec::CopyDscp dscp = ipsec::CopyDscp::out;
     Sharing sharing = Sharing::none;
     // Owner writes.
@@ -166,6 +168,11 @@ struct alignas(64) InboundSa {
     alignas(64) SaUsage usage;
     SaLimits limits;
 
+  private:
+    static constexpr std::size_t kNearWords = 2;
+    std::uint64_t near_bitmap_[kNearWords];  // of a window of at most 64
+
+  public:
     alignas(64) CompiledSelectors selectors;  // read only
 
     CryptoKey key;
@@ -183,7 +190,8 @@ struct alignas(64) InboundSa {
 
     std::unique_ptr<SharedInbound> owned;  // of a head
 
-    InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended);
+    // window_size: packets, 0 to ReplayWindow::kMaxSize.
+    InboundSa(std::uint32_t window_size, bool extended);
     ~InboundSa();
     void prefetch() const {
         __builtin_prefetch(this, 1);
@@ -192,7 +200,9 @@ struct alignas(64) InboundSa {
     }
 
   private:
-    std::unique_ptr<std::uint64_t[]> bitmap;
+    InboundSa(std::uint32_t window_size, bool extended, std::unique_ptr<std::uint64_t[]> far);
+    static std::unique_ptr<std::uint64_t[]> far_bitmap(std::uint32_t window_size);
+    std::unique_ptr<std::uint64_t[]> far_bitmap_;  // of a wider one
 };
 
 // Both halves of a child SA, as control owns them.

@@ -10,9 +10,8 @@ using ipsec::PolicyAction;
 namespace {
 
 constexpr unsigned kListedPolicies = 4;
-constexpr std::uint32_t kManyRules = 2048;  // beyond it they no longer stay in the second-level cache
-constexpr auto kAny = [](const RuleNode&) { return true; };
-constexpr auto kSends = [](const RuleNode& n) { return n.target.sends; };
+constexpr auto kAny = [](std::size_t, const RuleNode&) { return true; };
+constexpr auto kSends = [](std::size_t, const RuleNode& n) { return n.target.sends; };
 
 }  // namespace
 
@@ -44,6 +43,24 @@ struct SpdIndex::State {
     void leave_slot(PolicySlot* slot) {
         if (slot != nullptr && --slot->users == 0) slots.erase(slot->id);
     }
+    OutboundVerdict verdict(const PolicyQuery& q, const View& view, const RuleNode* policy, const RuleNode* own_sa,
+                            bool larval) const {
+        if (policy != nullptr && policy->target.action != PolicyAction::protect) {
+            return {.action = policy->target.action};
+        }
+        if (own_sa != nullptr) {
+            return {.action = PolicyAction::protect, .has_sas = true, .sa = own_sa->target.sa};
+        }
+        if (policy == nullptr && larval) return {.action = PolicyAction::protect};
+        if (policy == nullptr) return {.action = view.default_action, .by_default = true};
+        PolicySlot* const slot = policy->target.slot;
+        const RuleNode* const sa = slot->sas.first(q, view.version);
+        return {.action = PolicyAction::protect,
+                .trap = policy->target.trap,
+                .has_sas = slot->sa_count.load(std::memory_order_relaxed) != 0,
+                .slot = slot,
+                .sa = sa == nullptr ? nullptr : sa->target.sa};
+    }
     RuleSet& sas_of(PolicySlot* slot) { return slot == nullptr ? own : slot->sas; }
 
     Reclaimer& reclaimer;
@@ -72,59 +89,50 @@ SpdIndex::~SpdIndex() {
     for (const auto& [sa, rule] : sas_) retire(rule);
 }
 
-OutboundVerdict SpdIndex::find_outbound(const Flow& flow) const {
+[[gnu::flatten]] void SpdIndex::find_outbound(std::span<const Flow* const> flows, OutboundVerdict* verdicts) const {
     const State& s = *state_;
     const State::View view = s.view();
-    const PolicyQuery q = PolicyQuery::outbound(flow);
-    const RuleNode* const policy = s.configured.first(q, view.version, kAny);
-    if (policy != nullptr && policy->target.action != PolicyAction::protect) return {.action = policy->target.action};
-    if (!s.own.empty()) {
-        if (const RuleNode* own = s.own.first(q, view.version, kSends)) {
-            return {.action = PolicyAction::protect, .has_sas = true, .sa = own->target.sa};
+    PolicyQuery queries[kMaxBurst];
+    const RuleNode* policies[kMaxBurst];
+    const RuleNode* own[kMaxBurst];
+    std::uint64_t larval = 0;  // bit i: an SA of its own policy that may not send yet; it still forbids clear text
+    for (std::size_t i = 0; i < flows.size(); ++i) queries[i] = PolicyQuery::outbound(*flows[i]);
+    const std::span<const PolicyQuery> asked(queries, flows.size());
+    s.configured.first(asked, view.version, policies, kAny);
+    s.own.first(asked, view.version, own, [&larval](std::size_t i, const RuleNode& n) {
+        larval |= std::uint64_t{!n.target.sends} << i;
+        return n.target.sends;
+    });
+    for (std::size_t i = 0; i < flows.size(); ++i) {
+        verdicts[i] = s.verdict(queries[i], view, policies[i], own[i], (larval >> i & 1) != 0);
+    }
+}
+
+[[gnu::flatten]] void SpdIndex::find_inbound(std::span<const Flow* const> flows, InboundVerdict* verdicts) const {
+    const State& s = *state_;
+    const State::View view = s.view();
+    PolicyQuery queries[kMaxBurst];
+    const RuleNode* policies[kMaxBurst];
+    const RuleNode* own[kMaxBurst];
+    for (std::size_t i = 0; i < flows.size(); ++i) queries[i] = PolicyQuery::inbound(*flows[i]);
+    const std::span<const PolicyQuery> asked(queries, flows.size());
+    s.configured.first(asked, view.version, policies, kAny);
+    s.own.first(asked, view.version, own, kAny);
+    for (std::size_t i = 0; i < flows.size(); ++i) {
+        if (policies[i] != nullptr) {
+            verdicts[i] = {.action = policies[i]->target.action};
+        } else if (own[i] != nullptr) {
+            verdicts[i] = {.action = PolicyAction::protect};
+        } else {
+            verdicts[i] = {.action = view.default_action, .by_default = true};
         }
     }
-    if (policy != nullptr) {
-        PolicySlot* const slot = policy->target.slot;
-        const RuleNode* const sa = slot->sas.first(q, view.version, kAny);
-        return {.action = PolicyAction::protect,
-                .trap = policy->target.trap,
-                .has_sas = slot->sa_count.load(std::memory_order_relaxed) != 0,
-                .slot = slot,
-                .sa = sa == nullptr ? nullptr : sa->target.sa};
-    }
-    // An SA of its own policy that may not send yet still forbids clear text.
-    const bool larval = s.own.first(q, view.version, kAny) != nullptr;
-    if (larval) return {.action = PolicyAction::protect};
-    return {.action = view.default_action, .by_default = true};
-}
-
-bool SpdIndex::is_large() const { return state_->configured.filed() + state_->own.filed() >= kManyRules; }
-
-void SpdIndex::prefetch_outbound(std::span<const Flow* const> flows) const {
-    const State& s = *state_;
-    for (const Flow* f : flows) {
-        s.configured.prefetch_lists(PolicyQuery::outbound(*f));
-        s.own.prefetch_lists(PolicyQuery::outbound(*f));
-    }
-    for (const Flow* f : flows) {
-        s.configured.prefetch_rules(PolicyQuery::outbound(*f));
-        s.own.prefetch_rules(PolicyQuery::outbound(*f));
-    }
-}
-
-InboundVerdict SpdIndex::find_inbound(const Flow& flow) const {
-    const State& s = *state_;
-    const State::View view = s.view();
-    const PolicyQuery q = PolicyQuery::inbound(flow);
-    if (const RuleNode* policy = s.configured.first(q, view.version, kAny)) return {.action = policy->target.action};
-    if (s.own.first(q, view.version, kAny) != nullptr) return {.action = PolicyAction::protect};
-    return {.action = view.default_action, .by_default = true};
 }
 
 bool SpdIndex::may_protect(const PolicyQuery& q) const {
     const State& s = *state_;
     const std::uint64_t version = s.view().version;
-    const RuleNode* const match = s.configured.first(q, version, kAny);
+    const RuleNode* const match = s.configured.first(q, version);
     const RuleNode* const possible = s.configured.first_possible(q, version);
     if (possible != nullptr && (match == nullptr || possible->rank < match->rank)) return true;
     return match == nullptr && s.own.first_possible(q, version) != nullptr;
@@ -136,11 +144,14 @@ bool SpdIndex::may_protect_inbound(const Flow& flow) const { return may_protect(
 LookupCost SpdIndex::cost_outbound(const Flow& flow) const {
     LookupCost cost;
     const PolicyQuery q = PolicyQuery::outbound(flow);
+    const std::span<const PolicyQuery> one(&q, 1);
     const std::uint64_t version = state_->view().version;
-    const RuleNode* const policy = state_->configured.first(q, version, kAny, &cost);
+    const RuleNode* policy;
+    const RuleNode* sa;
+    state_->configured.first(one, version, &policy, kAny, &cost);
     if (policy != nullptr && policy->target.action != PolicyAction::protect) return cost;
-    const RuleNode* const own = state_->own.first(q, version, kSends, &cost);
-    if (own == nullptr && policy != nullptr) policy->target.slot->sas.first(q, version, kAny, &cost);
+    state_->own.first(one, version, &sa, kSends, &cost);
+    if (sa == nullptr && policy != nullptr) policy->target.slot->sas.first(one, version, &sa, kAny, &cost);
     return cost;
 }
 

@@ -38,12 +38,14 @@ struct OutboundVerdict {
     bool has_sas = false;        // the policy has SAs, whether or not one covers the packet
     PolicySlot* slot = nullptr;  // of a configured policy
     OutboundSa* sa = nullptr;    // where action is protect and an SA covers the packet
+    friend bool operator==(const OutboundVerdict&, const OutboundVerdict&) = default;
 };
 
 // The same for a packet in clear that came in: protect means that it should have been inside ESP.
 struct InboundVerdict {
     ipsec::PolicyAction action = ipsec::PolicyAction::bypass;
     bool by_default = false;
+    friend bool operator==(const InboundVerdict&, const InboundVerdict&) = default;
 };
 
 // The SPD as workers read it (RFC 4301 4.4.1): configured policies in their order, each with its SAs, and the SAs that
@@ -63,13 +65,21 @@ class SpdIndex {
     SpdIndex(const SpdIndex&) = delete;
     SpdIndex& operator=(const SpdIndex&) = delete;
 
-    // Workers.
-    OutboundVerdict find_outbound(const Flow& flow) const;
-    // Whether the rules are so many that prefetch_outbound() pays.
-    bool is_large() const;
-    // Before find_outbound() for each of a burst: the misses of one step are under way together.
-    void prefetch_outbound(std::span<const Flow* const> flows) const;
-    InboundVerdict find_inbound(const Flow& flow) const;
+    // Workers. For a burst of at most kMaxBurst flows, a verdict for each: the misses of one step are under way together.
+    void find_outbound(std::span<const Flow* const> flows, OutboundVerdict* verdicts) const;
+    OutboundVerdict find_outbound(const Flow& flow) const {
+        const Flow* const one = &flow;
+        OutboundVerdict verdict;
+        find_outbound({&one, 1}, &verdict);
+        return verdict;
+    }
+    void find_inbound(std::span<const Flow* const> flows, InboundVerdict* verdicts) const;
+    InboundVerdict find_inbound(const Flow& flow) const {
+        const Flow* const one = &flow;
+        InboundVerdict verdict;
+        find_inbound({&one, 1}, &verdict);
+        return verdict;
+    }
     // For a packet whose ports are not to be seen, and that no policy protects as it is: whether one for certain ports
     // could be about it and comes before what matches. Such a packet is dropped, since it may be the rest of a
     // protected one (RFC 4301 7).

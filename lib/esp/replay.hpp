@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cassert>
 #include <cstdint>
@@ -56,15 +57,15 @@ class ReplayWindow {
     std::uint32_t size() const { return size_; }
     bool esn() const { return esn_; }
     // The right edge: the highest number accepted, 0 before the first.
-    Seq top() const { return Seq(top_); }
+    Seq top() const { return Seq(highest()); }
 
     // The full number of a packet (RFC 4303 A2.2). Nothing where it would lie before the first or after the last number
     // of the SA.
     std::optional<Seq> infer(std::uint32_t low) const {
         if (!esn_) return Seq(low);
         const std::uint32_t span = size_ == 0 ? kInferOnlySize : size_;
-        const auto top_low = static_cast<std::uint32_t>(top_);
-        const auto top_high = static_cast<std::uint32_t>(top_ >> 32);
+        const auto top_low = static_cast<std::uint32_t>(highest());
+        const auto top_high = static_cast<std::uint32_t>(highest() >> 32);
         const std::uint32_t bottom = top_low - span + 1;  // modulo 2^32
         if (top_low >= span - 1) {                        // the window lies within one high half (case A)
             if (low >= bottom) return join(top_high, low);
@@ -88,8 +89,9 @@ class ReplayWindow {
 
     ReplayVerdict check(Seq seq) const {
         if (seq.value == 0 || (!esn_ && seq.value > UINT32_MAX)) return ReplayVerdict::invalid;
-        if (size_ == 0 || seq.value > top_) return ReplayVerdict::fresh;
-        if (top_ - seq.value >= size_) return ReplayVerdict::too_old;
+        const std::uint64_t top = highest();
+        if (size_ == 0 || seq.value > top) return ReplayVerdict::fresh;
+        if (top - seq.value >= size_) return ReplayVerdict::too_old;
         return (word(seq.value) & bit(seq.value)) != 0 ? ReplayVerdict::duplicate : ReplayVerdict::fresh;
     }
 
@@ -97,7 +99,7 @@ class ReplayWindow {
     ReplayVerdict accept(Seq seq) {
         const ReplayVerdict verdict = check(seq);
         if (verdict != ReplayVerdict::fresh) return verdict;
-        if (seq.value > top_) advance(seq.value);
+        if (seq.value > highest()) advance(seq.value);
         if (size_ != 0) word(seq.value) |= bit(seq.value);
         return ReplayVerdict::fresh;
     }
@@ -105,13 +107,15 @@ class ReplayWindow {
     // After a takeover: every number up to edge counts as seen, and so does everything up to the old edge. With size 0
     // only the edge moves.
     void mark_all_seen(Seq edge) {
-        top_ = std::max(top_, edge.value);
+        const std::uint64_t top = std::max(highest(), edge.value);
+        top_.store(top, std::memory_order_relaxed);
         if (size_ == 0) return;
         std::fill(words_, words_ + word_mask_ + 1, ~Word{0});
-        word(top_) = ~Word{0} >> (63 - (top_ & 63));  // the numbers above the edge stay open
+        word(top) = ~Word{0} >> (63 - (top & 63));  // the numbers above the edge stay open
     }
 
   private:
+    std::uint64_t highest() const { return top_.load(std::memory_order_relaxed); }
     static constexpr Seq join(std::uint32_t high, std::uint32_t low) { return Seq(std::uint64_t{high} << 32 | low); }
     static constexpr Word bit(std::uint64_t seq) { return Word{1} << (seq & 63); }
     Word& word(std::uint64_t seq) { return words_[(seq >> 6) & word_mask_]; }
@@ -120,13 +124,15 @@ class ReplayWindow {
     // Empties the words that come into the window; a jump past the whole ring empties each once.
     void advance(std::uint64_t seq) {
         if (size_ != 0) {
-            const std::uint64_t fresh_words = std::min<std::uint64_t>((seq >> 6) - (top_ >> 6), word_mask_ + 1U);
-            for (std::uint64_t i = 1; i <= fresh_words; ++i) words_[((top_ >> 6) + i) & word_mask_] = 0;
+            const std::uint64_t last_word = highest() >> 6;
+            const std::uint64_t fresh_words = std::min<std::uint64_t>((seq >> 6) - last_word, word_mask_ + 1U);
+            for (std::uint64_t i = 1; i <= fresh_words; ++i) words_[(last_word + i) & word_mask_] = 0;
         }
-        top_ = seq;
+        top_.store(seq, std::memory_order_relaxed);
     }
 
-    std::uint64_t top_ = 0;
+    // The owner writes it; any thread may read top().
+    std::atomic<std::uint64_t> top_{0};
     Word* words_;
     std::uint32_t word_mask_;
     std::uint32_t size_;

@@ -67,3 +67,16 @@ TEST_CASE("TRAPS 43: a flow that was admitted in clear is asked about again when
     CHECK(gw.take_port(kWan).empty());
     CHECK(gw.drops(Drop::clear_in_protected) == 1);
 }
+
+TEST_CASE("TRAPS 43: in a burst of two flows each meets the policies by itself") {
+    Gateway gw;
+    REQUIRE(gw.backend().set_policies(make_spd()));
+    REQUIRE(gw.backend().install(make_child()));
+    const ByteVec clear = lan_frame("198.51.100.7");
+    const ByteVec secret = lan_frame("10.2.0.20");
+    gw.from_port(kLan, {clear, secret, secret, clear});
+    const auto sent = gw.take_port(kWan);
+    REQUIRE(sent.size() == 4);
+    CHECK(gw.path().counters().esp_out_packets.get() == 2);
+    CHECK(gw.path().counters().forwarded_packets.get() == 2);
+}

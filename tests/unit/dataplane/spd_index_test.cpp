@@ -191,14 +191,27 @@ class Pair {
         const PolicyId slot = out.slot == nullptr ? PolicyId{} : out.slot->id;
         const bool same = Model::Verdict{out.action, out.by_default, slot, out.sa} == expected;
         REQUIRE(same);
-        const Flow* const flows[] = {&flow};
-        index_.prefetch_outbound(flows);  // changes nothing
         const InboundVerdict in = index_.find_inbound(flow);
         const bool same_in = Model::Verdict{in.action, in.by_default, {}, nullptr} == model_.inbound(p);
         REQUIRE(same_in);
         if (p.ports_known) return;
         REQUIRE(index_.may_protect_outbound(flow) == model_.may_protect(p, false));
         REQUIRE(index_.may_protect_inbound(flow) == model_.may_protect(p, true));
+    }
+    // A burst of flows, each of which is also asked about alone.
+    void compare_burst(std::size_t size) const {
+        std::vector<Flow> flows;
+        std::vector<const Flow*> asked;
+        for (std::size_t i = 0; i < size; ++i) flows.push_back(to_flow(random_packet(random_)));
+        for (const Flow& flow : flows) asked.push_back(&flow);
+        std::vector<OutboundVerdict> out(size);
+        std::vector<InboundVerdict> in(size);
+        index_.find_outbound(asked, out.data());
+        index_.find_inbound(asked, in.data());
+        for (std::size_t i = 0; i < size; ++i) {
+            REQUIRE(out[i] == index_.find_outbound(flows[i]));
+            REQUIRE(in[i] == index_.find_inbound(flows[i]));
+        }
     }
     void collect() { reclaimer_.collect(); }
     std::size_t pending() const { return reclaimer_.pending(); }
@@ -313,6 +326,7 @@ TEST_CASE("TRAPS 43: the compiled SPD answers like the ordered list, whatever co
         for (int step = 0; step < 400; ++step) {
             pair.change();
             for (int i = 0; i < 24; ++i) pair.compare();
+            pair.compare_burst(1 + static_cast<std::size_t>(random() % 64));
             if (random() % 8 == 0) pair.collect();
         }
         pair.collect();

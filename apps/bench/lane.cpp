@@ -12,7 +12,6 @@ namespace sluice::bench {
 namespace {
 
 PortId entry(Direction d) { return d == Direction::out ? kLan : kWan; }
-PortId exit(Direction d) { return d == Direction::out ? kWan : kLan; }
 
 constexpr unsigned kMostAhead = 256;  // frames in a ring, and before the slowest worker
 constexpr std::size_t kDone = SIZE_MAX / 2;
@@ -107,13 +106,11 @@ std::uint64_t Lane::turn(Together& together, std::span<rte_mbuf* const> packets,
     if (n != 0) path_.receive_from_port(entry(shape_.direction), {received_.data(), n});
     const unsigned handed = traffic_.gateway().rings(worker_).handover.take_burst({received_.data(), received_.size()});
     if (handed != 0) path_.receive_handed_over({received_.data(), handed});
+    path_.flush();
     const std::uint64_t cycles = clock_stop() - start - overhead_;
-    collect();
     at += n;
     return n != 0 || handed != 0 || out_.size() != out ? cycles : 0;
 }
-
-void Lane::collect() { send_to_port(exit(shape_.direction), path_.port_output(exit(shape_.direction))); }
 
 void Lane::send_to_port(PortId, dataplane::PacketList& list) {
     out_.insert(out_.end(), list.begin(), list.end());
@@ -134,7 +131,7 @@ RoundTime Lane::run() {
         const auto burst = all().subspan(at, std::min<std::size_t>(shape_.burst, all().size() - at));
         const std::uint64_t cycles = receive(burst);
         if (at >= warm) timer.add(cycles, burst.size());
-        collect();
+        path_.flush();
     }
     return timer.time();
 }
@@ -155,7 +152,7 @@ std::uint64_t Lane::run_until_out(Together& together, std::span<rte_mbuf* const>
         } else if (at < packets.size()) {
             const std::size_t n = std::min<std::size_t>(shape_.burst, packets.size() - at);
             cycles = receive(packets.subspan(at, n));
-            collect();
+            path_.flush();
             at += n;
         }
         if (at != before) {

@@ -88,7 +88,6 @@ class Lane final : public dataplane::Path::Output {
     bool may_receive(const Together& together, std::size_t at) const;
     std::uint64_t receive(std::span<rte_mbuf* const> burst);
     std::uint64_t turn(Together& together, std::span<rte_mbuf* const> packets, std::size_t& at);
-    void collect();
     void send_to_port(PortId port, dataplane::PacketList& list) override;
     void send_to_host(PortId port, dataplane::PacketList& list) override;
     std::uint64_t run_until_out(Together& together, std::span<rte_mbuf* const> packets);

@@ -92,6 +92,7 @@ class Path {
   private:
     explicit Path(const Resources& resources);
     void run_stages();
+    void run_stride();
 
     // classify.cpp
     void classify_port(PortId port, std::span<rte_mbuf*> frames);
@@ -139,7 +140,8 @@ class Path {
     void find_way(OutboundSa& sa, const Fib& fib) const;
     bool refuse_size(rte_mbuf* m, const OutboundSa& sa);
     bool fits_tunnel(rte_mbuf* m, OutboundSa& sa);
-    void seal_esp();
+    void seal_esp(const PacketList& packets, unsigned from, unsigned to);
+    void seal_spread();
     bool prepare_seal(rte_mbuf* m, CryptoOp& op);
     bool take_number(rte_mbuf* m, OutboundSa& sa);
     bool take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place);
@@ -255,11 +257,12 @@ class Path {
     PacketList esp_;                                     // to be opened; data at the outer IP header
     PacketList clear_;                                   // to meet the outbound SPD; data at the IP header
     PacketList protect_;                                 // to be sealed
+    PacketList spread_;                                  // the same at the end of the burst: of shared SAs
     PacketList forward_;                                 // bypass: to be routed
     PacketList deferred_;                                // made by this worker, for the next loop
     std::array<OutboundVerdict, kMaxBurst> verdicts_{};  // one for each of clear_
     PacketList crypto_list_;
-    unsigned sealing_ = 0;                   // index into protect_
+    unsigned sealing_ = 0;                   // index into the list that is being sealed
     std::array<CryptoOp, kMaxBurst> ops_{};  // one for each of crypto_list_
 
     std::vector<PacketList> port_out_;

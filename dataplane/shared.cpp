@@ -50,8 +50,7 @@ bool Path::take_shared_number(rte_mbuf* m, OutboundSa& lane) {
     SharedNumbers& shared = lane.shared->numbers;
     const auto wanted = [&] {
         unsigned n = 0;
-        for (unsigned i = sealing_; i < protect_.count && n < esp::kRun; ++i)
-            n += notes(protect_.packets[i]).out == &lane;
+        for (unsigned i = sealing_; i < spread_.count; ++i) n += notes(spread_.packets[i]).out == &lane;
         if (shared.sequence.rekey_due() || shared.ivs.rekey_due()) raise_soft(lane);
         return n;
     };
@@ -88,7 +87,9 @@ void Path::release_sealed() {
         if (!at_once || !send_at_once(m, *way.hop, way.mtu, 0)) transmit(m);
     });
     releasing_ = false;
-    if (went != 0) progress_ = now_;
+    if (went == 0) return;
+    progress_ = now_;
+    if (output_ != nullptr) flush();  // others wait for it
 }
 
 // A packet that waited for a neighbour would come after what others send meanwhile.

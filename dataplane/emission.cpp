@@ -47,6 +47,7 @@ Emission::Refusal Emission::take(std::uint8_t at, unsigned wanted, bool held_not
     }
     if (held_nothing) numbers.gate.hold(worker_, range.first);
     holder.left = range;
+    adding_ = waiting_;
     for (esp::SeqRange rest = range; rest.count != 0;) {
         const std::uint8_t block = free_[--free_count_];
         blocks_[block].range = esp::first_run(rest);
@@ -58,10 +59,11 @@ Emission::Refusal Emission::take(std::uint8_t at, unsigned wanted, bool held_not
     return Refusal::none;
 }
 
-// The block is one of the last: search from there.
+// The block is mostly the one of the packet before, or the one behind it.
 void Emission::add(rte_mbuf* m, ChildSaId child, Seq seq) {
-    for (unsigned i = waiting_; i-- > 0;) {
-        Block& block = blocks_[order_[i]];
+    for (unsigned tried = 0; tried < waiting_; ++tried, ++adding_) {
+        if (adding_ >= waiting_) adding_ = 0;
+        Block& block = blocks_[order_[adding_]];
         const std::uint64_t first = block.range.first.value;
         if (seq.value < first || seq.value - first >= block.range.count) continue;
         if (holders_[block.holder].child != child) continue;

@@ -147,6 +147,7 @@ class Emission {
     const std::size_t workers_;
     unsigned holder_count_ = 0;
     unsigned waiting_ = 0;
+    unsigned adding_ = 0;  // index into order_: whose block the last packet was added to
     unsigned free_count_ = kBlocks;
     std::array<Holder, kHolders> holders_;
     std::array<std::uint8_t, kBlocks> order_{};  // blocks that wait, as they were taken

@@ -13,7 +13,9 @@ namespace {
 
 PortId entry(Direction d) { return d == Direction::out ? kLan : kWan; }
 
-constexpr unsigned kMostAhead = 256;  // frames in a ring, and before the slowest worker
+// Frames in a ring, and before the slowest worker: one that the kernel stops at its most has others come from its least
+// to as much again, and their bound is Emission::kBlocks.
+constexpr unsigned kMostAhead = 128;
 constexpr std::size_t kDone = SIZE_MAX / 2;
 
 // Where a frame that nobody can account for would make workers wait for ever.

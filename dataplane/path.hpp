@@ -84,8 +84,9 @@ class Path {
     std::uint64_t take_handed_to() { return std::exchange(handed_to_, 0); }
     // Sealed packets wait for lower numbers of other workers: come again soon.
     bool waits() const { return emission_.waiting() != 0; }
-    // So many do that more would find no room, and not for so long that others must suffer for it.
-    bool crowded() const { return emission_.crowded() && now_ - progress_ < hz_ / kCrowdedPart; }
+    // So many do that more would soon find no room; and not for so long that others must suffer for it.
+    bool far_ahead() const { return emission_.crowded(); }
+    bool crowded() const { return far_ahead() && now_ - progress_ < hz_ / kCrowdedPart; }
     bool has_deferred() const { return deferred_.count != 0; }
     WorkerId worker() const { return worker_; }
 

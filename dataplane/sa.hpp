@@ -135,8 +135,8 @@ struct alignas(64) OutboundSa {
     void prefetch() const {
         __builtin_prefetch(this);
         __builtin_prefetch(&outer);
-        __builtin_prefetch(&sequence, 1);
-        __builtin_prefetch(&usage, 1);
+        __builtin_prefetch(&sequence);
+        __builtin_prefetch(&usage);
     }
 };
 static_assert(offsetof(OutboundSa, key) == 4 * 64 && sizeof(SaWay) + sizeof(esp::OutboundSequence) <= 64);
@@ -186,8 +186,8 @@ struct alignas(64) InboundSa {
     InboundSa(std::unique_ptr<std::uint64_t[]> words, std::uint32_t size, bool extended);
     ~InboundSa();
     void prefetch() const {
-        __builtin_prefetch(this, 1);
-        __builtin_prefetch(&usage, 1);
+        __builtin_prefetch(this);
+        __builtin_prefetch(&usage);
         __builtin_prefetch(&selectors);
     }
 

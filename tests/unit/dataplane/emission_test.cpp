@@ -179,7 +179,7 @@ TEST_CASE("A worker runs ahead by so many blocks and gets no number then; nobody
     CHECK(fast.emission.number(kOne, sa.numbers, [&] { return 1U; }).refusal == Emission::Refusal::none);
 }
 
-TEST_CASE("What a burst needs is taken at once, over several runs, and no more than there is room for") {
+TEST_CASE("What a burst needs is taken at once, over several runs; and no more than there is room for") {
     Shared sa;
     Side slow(0, 2);
     Side fast(1, 2);

@@ -48,7 +48,8 @@ class Emission {
     // they are taken, between the gate's being told of a bound and the numbers' being taken.
     template <class Wanted>
     Numbered number(ChildSaId child, SharedNumbers& numbers, const Wanted& wanted) {
-        Holder* const holder = holder_of(child, numbers);
+        Holder* holder = holders_.data();
+        if (holder_count_ == 0 || holder->child != child) holder = holder_of(child, numbers);
         if (holder == nullptr) return {.seq = Seq(0), .refusal = Refusal::no_room};
         if (holder->left.count == 0) {
             const bool held_nothing = announce(numbers);

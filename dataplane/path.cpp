@@ -83,8 +83,8 @@ void Path::receive_from_host(PortId port, std::span<rte_mbuf*> frames) {
 }
 
 void Path::run_stride() {
-    open_esp();      // esp_     -> clear_ or the host interface
-    apply_policy();  // clear_   -> protect_, spread_ or forward_
+    open_esp();                             // esp_     -> clear_ or the host interface
+    apply_policy();                         // clear_   -> protect_, spread_ or forward_
     seal_esp(protect_, 0, protect_.count);  // protect_ -> port output
     protect_.clear();
     forward_clear();  // forward_ -> port output

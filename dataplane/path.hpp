@@ -275,11 +275,18 @@ class Path {
     // SAs that several workers carry.
     static constexpr std::uint64_t kCrowdedPart = 2000;  // of a second: half a millisecond
     Emission emission_;
-    std::uint64_t progress_ = 0;                   // cycles: when the gate let something go
-    std::uint64_t missed_ = 0;                     // cycles: when a neighbour was last asked for
-    bool releasing_ = false;                       // packets leave as the gate lets them
-    bool dealing_ = false;                         // this burst is shared out
-    unsigned dealt_ = 0;                           // packets of it so far
+    std::uint64_t progress_ = 0;  // cycles: when the gate let something go
+    std::uint64_t missed_ = 0;    // cycles: when a neighbour was last asked for
+    bool releasing_ = false;      // packets leave as the gate lets them
+    bool dealing_ = false;        // this burst is shared out
+    unsigned dealt_ = 0;          // packets of it so far
+    // The slice of the run that was last asked about in this turn; shared: null where there is none.
+    struct LastSlice {
+        const SharedInbound* shared = nullptr;
+        std::uint32_t run = 0;
+        InboundSa* slice = nullptr;
+    };
+    LastSlice last_slice_;
     std::array<InboundSa*, kMaxBurst> leaving_{};  // slices of ours that the map gives to others
     unsigned leaving_count_ = 0;
     net::IcmpRateLimit path_mtu_limit_{100, 20};

@@ -15,6 +15,7 @@ constexpr std::uint64_t kAskPart = 100;                     // of a second, betw
 
 // What was sealed in earlier turns may go by now. Whoever was declared lost lets go of it (LostWorkers).
 void Path::begin_shared() {
+    last_slice_ = {};
     if (!emission_.empty()) {
         const auto find = [this](ChildSaId child) -> SharedNumbers* {
             const OutboundSa* const head = tables_.outbound.find(Tables::child_key(child));
@@ -106,7 +107,13 @@ bool Path::to_slice(rte_mbuf* m) {
     PacketNotes& n = notes(m);
     const std::size_t esp_at = n.ip.header_size + (n.ip.protocol == net::kProtocolUdp ? sizeof(net::UdpHeader) : 0);
     if (m->data_len < esp_at + sizeof(net::EspHeader)) return drop(m, Drop::esp_malformed), false;
-    InboundSa& slice = n.in->shared->slice(header<net::EspHeader>(m, esp_at)->sequence.host());
+    const std::uint32_t low = header<net::EspHeader>(m, esp_at)->sequence.host();
+    SharedInbound* const shared = n.in->shared;
+    if (last_slice_.shared != shared || last_slice_.run != low / esp::kRun) {
+        last_slice_ = {
+            .shared = shared, .run = static_cast<std::uint32_t>(low / esp::kRun), .slice = &shared->slice(low)};
+    }
+    InboundSa& slice = *last_slice_.slice;
     n.in = &slice;
     if (slice.owner != worker_) return true;
     const bool ours = tables_.segments.worker_of(slice.part) == worker_;

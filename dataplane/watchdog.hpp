@@ -10,8 +10,8 @@
 namespace sluice::dataplane {
 
 // Whether a worker still turns, as control sees it from time to time (TRAPS 58). A sleeping one is well. What stops
-// control stops the workers as well (a suspended machine, SIGSTOP), so the time between two looks counts for no more than
-// half of what a turn may take.
+// control stops the workers as well (a suspended machine, SIGSTOP), so the time between two looks counts for no more
+// than half of what a turn may take.
 class WorkerWatch {
   public:
     enum class News : std::uint8_t { none, stuck, recovered };

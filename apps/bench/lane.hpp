@@ -47,7 +47,7 @@ struct Together {
     const unsigned workers;
     alignas(64) std::atomic<unsigned> arrived{0};  // all workers
     alignas(64) std::atomic<std::size_t> out{0};   // all workers
-    std::size_t expected = 0;  // frames that leave the gateway before the next gate
+    std::size_t expected = 0;                      // frames that leave the gateway before the next gate
 
     void wait_for_all(unsigned gate) {
         arrived.fetch_add(1, std::memory_order_acq_rel);

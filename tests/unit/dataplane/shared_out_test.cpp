@@ -352,7 +352,8 @@ void seal_until(Bench& b, unsigned worker, unsigned packets, Wire& wire) {
 
 }  // namespace
 
-TEST_CASE("TRAPS 44: what may go is with the port, and told of, as soon as it is sealed or let go, not when the turn ends") {
+TEST_CASE(
+    "TRAPS 44: what may go is with the port, and told of, as soon as it is sealed or let go, not when the turn ends") {
     Bench b(kTwo, kSpread);
     Wire wire(100);
     const std::uint64_t now = rte_rdtsc();

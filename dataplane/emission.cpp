@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataplane/emission.hpp"
 
+#include <algorithm>
 #include <cassert>
 
 namespace sluice::dataplane {
@@ -24,8 +25,10 @@ Emission::Holder* Emission::holder_of(ChildSaId child, SharedNumbers& numbers) {
 // here it has heard of the lowest of them already. True: nothing was held.
 bool Emission::announce(SharedNumbers& numbers) const {
     const bool held_nothing = numbers.gate.held(worker_) == esp::EmissionGate::kNothing;
-    if (held_nothing) numbers.gate.hold(worker_, Seq(numbers.sequence.last().value + 1));
-    return held_nothing;
+    if (!held_nothing) return false;
+    numbers.sequence.prefetch();
+    numbers.gate.hold(worker_, Seq(numbers.sequence.last().value + 1));
+    return true;
 }
 
 Emission::Refusal Emission::take(std::uint8_t at, unsigned wanted, bool held_nothing) {
@@ -35,25 +38,32 @@ Emission::Refusal Emission::take(std::uint8_t at, unsigned wanted, bool held_not
         if (held_nothing) numbers.gate.release(worker_);
         return Refusal::no_room;
     }
-    const esp::SeqRange range = numbers.sequence.take(wanted);
+    // The first and the last block may be of one number each.
+    const std::uint64_t room = (free_count_ - 1) * esp::kRun + 1;
+    const esp::SeqRange range = numbers.sequence.take(std::min<std::uint64_t>(wanted, room));
     if (range.count == 0) {
         if (held_nothing) numbers.gate.release(worker_);
         return Refusal::no_number;
     }
     if (held_nothing) numbers.gate.hold(worker_, range.first);
     holder.left = range;
-    const std::uint8_t block = free_[--free_count_];
-    blocks_[block].range = range;
-    blocks_[block].holder = at;
-    blocks_[block].count = 0;
-    order_[waiting_++] = block;
+    adding_ = waiting_;
+    for (esp::SeqRange rest = range; rest.count != 0;) {
+        const std::uint8_t block = free_[--free_count_];
+        blocks_[block].range = esp::first_run(rest);
+        blocks_[block].holder = at;
+        blocks_[block].count = 0;
+        order_[waiting_++] = block;
+        rest = {Seq(rest.first.value + blocks_[block].range.count), rest.count - blocks_[block].range.count};
+    }
     return Refusal::none;
 }
 
-// The block is one of the last: search from there.
+// The block is mostly the one of the packet before, or the one behind it.
 void Emission::add(rte_mbuf* m, ChildSaId child, Seq seq) {
-    for (unsigned i = waiting_; i-- > 0;) {
-        Block& block = blocks_[order_[i]];
+    for (unsigned tried = 0; tried < waiting_; ++tried, ++adding_) {
+        if (adding_ >= waiting_) adding_ = 0;
+        Block& block = blocks_[order_[adding_]];
         const std::uint64_t first = block.range.first.value;
         if (seq.value < first || seq.value - first >= block.range.count) continue;
         if (holders_[block.holder].child != child) continue;

@@ -25,7 +25,7 @@ struct SharedNumbers {
 // Where one worker's packets of shared SAs get their numbers and wait, once sealed, until the gate lets them go
 // (esp::EmissionGate). In the order of a turn:
 //   begin()      SAs that are gone are forgotten, with what waited for them
-//   number()     for each packet, before it is sealed; blocks of at most 16 numbers are taken
+//   number()     for each packet, before it is sealed; those that a burst needs are taken at once
 //   add()        for each packet, once it is sealed, in the order of the numbers
 //   end_burst()  numbers of packets that were let go in between are skipped
 //   release()    sends what may go
@@ -44,11 +44,12 @@ class Emission {
         Seq seq;
         Refusal refusal = Refusal::none;
     };
-    // wanted(): for how many packets of this SA, this one included, the burst needs a number; asked once a block,
-    // between the gate's being told of a bound and the numbers' being taken.
+    // wanted(): for how many packets of this SA, this one included, the burst needs a number; asked before
+    // they are taken, between the gate's being told of a bound and the numbers' being taken.
     template <class Wanted>
     Numbered number(ChildSaId child, SharedNumbers& numbers, const Wanted& wanted) {
-        Holder* const holder = holder_of(child, numbers);
+        Holder* holder = holders_.data();
+        if (holder_count_ == 0 || holder->child != child) holder = holder_of(child, numbers);
         if (holder == nullptr) return {.seq = Seq(0), .refusal = Refusal::no_room};
         if (holder->left.count == 0) {
             const bool held_nothing = announce(numbers);
@@ -147,6 +148,7 @@ class Emission {
     const std::size_t workers_;
     unsigned holder_count_ = 0;
     unsigned waiting_ = 0;
+    unsigned adding_ = 0;  // index into order_: whose block the last packet was added to
     unsigned free_count_ = kBlocks;
     std::array<Holder, kHolders> holders_;
     std::array<std::uint8_t, kBlocks> order_{};  // blocks that wait, as they were taken

@@ -83,7 +83,7 @@ void Path::protect(rte_mbuf* m, const OutboundVerdict& verdict) {
     if (routed(n.origin)) {
         n.ip.is_v4() ? net::decrement_ipv4_ttl(bytes_of(m)) : net::decrement_ipv6_hop_limit(bytes_of(m));
     }
-    protect_.add(m);
+    (sa.shared == nullptr ? protect_ : spread_).add(m);
 }
 
 // The way of the outer packet, and whether it is wide enough (RFC 4301 8): an inner packet that must not be cut gets a
@@ -134,14 +134,13 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
     sa.way = {.generation = fib.generation(), .hop = &hop, .room = room, .mtu = mtu};
 }
 
-[[gnu::flatten]] void Path::seal_esp() {
-    if (protect_.count == 0) return;
+[[gnu::flatten]] void Path::seal_esp(const PacketList& packets, unsigned from, unsigned to) {
+    if (from == to) return;
     crypto_list_.clear();
-    for (unsigned i = 0; i < protect_.count; ++i) {
-        sealing_ = i;
-        if (prepare_seal(protect_.packets[i], ops_[crypto_list_.count])) crypto_list_.add(protect_.packets[i]);
+    for (sealing_ = from; sealing_ < to; ++sealing_) {
+        rte_mbuf* const m = packets.packets[sealing_];
+        if (prepare_seal(m, ops_[crypto_list_.count])) crypto_list_.add(m);
     }
-    protect_.clear();
     crypto_->seal_burst({ops_.data(), crypto_list_.count});
     std::uint64_t bytes = 0;
     for (rte_mbuf* m : crypto_list_) {
@@ -150,7 +149,6 @@ const SaWay& Path::way_of(OutboundSa& sa) const {
     }
     counters_.esp_out_packets.add(crypto_list_.count);
     counters_.esp_out_bytes.add(bytes);
-    if (!emission_.empty()) release_sealed();
 }
 
 // 1. Room. 2. Sequence number and IV, each once (RFC 4303 3.3.3, RFC 4106 3.1). 3. Trailer. 4. ESP header, IV, outer

@@ -10,7 +10,7 @@ namespace sluice::dataplane {
 namespace {
 // Packets that go through the stages together: enough to wait for memory of many at once, few enough that what they
 // touch stays in the first-level cache from stage to stage.
-constexpr std::size_t kStride = 16;
+constexpr unsigned kStride = 16;
 constexpr std::uint64_t kSpiPatience = 30;       // seconds: longer than a slow negotiation's last round trip
 constexpr std::uint64_t kNeighbourPatience = 1;  // seconds
 constexpr std::uint64_t kReassemblyPatience = 5;
@@ -69,10 +69,11 @@ Path::~Path() {
 // and is sealed, sent on as it is, or dropped.
 void Path::receive_from_port(PortId port, std::span<rte_mbuf*> frames) {
     deal_from(port);
-    for (; !frames.empty(); frames = frames.subspan(std::min(frames.size(), kStride))) {
-        classify_port(port, frames.first(std::min(frames.size(), kStride)));
-        run_stages();
+    for (; !frames.empty(); frames = frames.subspan(std::min<std::size_t>(frames.size(), kStride))) {
+        classify_port(port, frames.first(std::min<std::size_t>(frames.size(), kStride)));
+        run_stride();
     }
+    seal_spread();
 }
 
 void Path::receive_from_host(PortId port, std::span<rte_mbuf*> frames) {
@@ -81,11 +82,28 @@ void Path::receive_from_host(PortId port, std::span<rte_mbuf*> frames) {
     run_stages();
 }
 
-void Path::run_stages() {
-    open_esp();       // esp_     -> clear_ or the host interface
-    apply_policy();   // clear_   -> protect_ or forward_
-    seal_esp();       // protect_ -> port output
+void Path::run_stride() {
+    open_esp();                             // esp_     -> clear_ or the host interface
+    apply_policy();                         // clear_   -> protect_, spread_ or forward_
+    seal_esp(protect_, 0, protect_.count);  // protect_ -> port output
+    protect_.clear();
     forward_clear();  // forward_ -> port output
+}
+
+void Path::run_stages() {
+    run_stride();
+    seal_spread();
+}
+
+// At the end of a burst, so that all numbers that it needs of a shared SA are taken at once: the fewer times two cores
+// write one line, the better.
+void Path::seal_spread() {
+    if (spread_.count == 0) return;
+    for (unsigned from = 0; from < spread_.count; from += kStride) {
+        seal_esp(spread_, from, std::min<unsigned>(from + kStride, spread_.count));
+    }
+    spread_.clear();
+    if (!emission_.empty()) release_sealed();
 }
 
 void Path::receive_handed_over(std::span<rte_mbuf*> packets) {

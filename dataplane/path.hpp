@@ -84,14 +84,16 @@ class Path {
     std::uint64_t take_handed_to() { return std::exchange(handed_to_, 0); }
     // Sealed packets wait for lower numbers of other workers: come again soon.
     bool waits() const { return emission_.waiting() != 0; }
-    // So many do that more would find no room, and not for so long that others must suffer for it.
-    bool crowded() const { return emission_.crowded() && now_ - progress_ < hz_ / kCrowdedPart; }
+    // So many do that more would soon find no room; and not for so long that others must suffer for it.
+    bool far_ahead() const { return emission_.crowded(); }
+    bool crowded() const { return far_ahead() && now_ - progress_ < hz_ / kCrowdedPart; }
     bool has_deferred() const { return deferred_.count != 0; }
     WorkerId worker() const { return worker_; }
 
   private:
     explicit Path(const Resources& resources);
     void run_stages();
+    void run_stride();
 
     // classify.cpp
     void classify_port(PortId port, std::span<rte_mbuf*> frames);
@@ -139,7 +141,8 @@ class Path {
     void find_way(OutboundSa& sa, const Fib& fib) const;
     bool refuse_size(rte_mbuf* m, const OutboundSa& sa);
     bool fits_tunnel(rte_mbuf* m, OutboundSa& sa);
-    void seal_esp();
+    void seal_esp(const PacketList& packets, unsigned from, unsigned to);
+    void seal_spread();
     bool prepare_seal(rte_mbuf* m, CryptoOp& op);
     bool take_number(rte_mbuf* m, OutboundSa& sa);
     bool take_numbers(rte_mbuf* m, OutboundSa& sa, Byte* iv_place);
@@ -254,12 +257,13 @@ class Path {
     PacketList esp_;                                     // to be opened; data at the outer IP header
     PacketList clear_;                                   // to meet the outbound SPD; data at the IP header
     PacketList protect_;                                 // to be sealed
+    PacketList spread_;                                  // the same at the end of the burst: of shared SAs
     PacketList forward_;                                 // bypass: to be routed
     PacketList deferred_;                                // made by this worker, for the next loop
     std::array<InboundVerdict, kMaxBurst> inbound_verdicts_{};    // of a stage, one for each run of one flow
     std::array<OutboundVerdict, kMaxBurst> outbound_verdicts_{};  // the same
     PacketList crypto_list_;
-    unsigned sealing_ = 0;                   // index into protect_
+    unsigned sealing_ = 0;                   // index into the list that is being sealed
     std::array<CryptoOp, kMaxBurst> ops_{};  // one for each of crypto_list_
 
     std::vector<PacketList> port_out_;
@@ -271,11 +275,18 @@ class Path {
     // SAs that several workers carry.
     static constexpr std::uint64_t kCrowdedPart = 2000;  // of a second: half a millisecond
     Emission emission_;
-    std::uint64_t progress_ = 0;                   // cycles: when the gate let something go
-    std::uint64_t missed_ = 0;                     // cycles: when a neighbour was last asked for
-    bool releasing_ = false;                       // packets leave as the gate lets them
-    bool dealing_ = false;                         // this burst is shared out
-    unsigned dealt_ = 0;                           // packets of it so far
+    std::uint64_t progress_ = 0;  // cycles: when the gate let something go
+    std::uint64_t missed_ = 0;    // cycles: when a neighbour was last asked for
+    bool releasing_ = false;      // packets leave as the gate lets them
+    bool dealing_ = false;        // this burst is shared out
+    unsigned dealt_ = 0;          // packets of it so far
+    // The slice of the run that was last asked about in this turn; shared: null where there is none.
+    struct LastSlice {
+        const SharedInbound* shared = nullptr;
+        std::uint32_t run = 0;
+        InboundSa* slice = nullptr;
+    };
+    LastSlice last_slice_;
     std::array<InboundSa*, kMaxBurst> leaving_{};  // slices of ours that the map gives to others
     unsigned leaving_count_ = 0;
     net::IcmpRateLimit path_mtu_limit_{100, 20};

@@ -136,8 +136,8 @@ struct alignas(64) OutboundSa {
     void prefetch() const {
         __builtin_prefetch(this);
         __builtin_prefetch(&outer);
-        __builtin_prefetch(&sequence, 1);
-        __builtin_prefetch(&usage, 1);
+        __builtin_prefetch(&sequence);
+        __builtin_prefetch(&usage);
     }
 };
 static_assert(offsetof(OutboundSa, key) == 4 * 64 && sizeof(SaWay) + sizeof(esp::OutboundSequence) <= 64);
@@ -194,8 +194,8 @@ struct alignas(64) InboundSa {
     InboundSa(std::uint32_t window_size, bool extended);
     ~InboundSa();
     void prefetch() const {
-        __builtin_prefetch(this, 1);
-        __builtin_prefetch(&usage, 1);
+        __builtin_prefetch(this);
+        __builtin_prefetch(&usage);
         __builtin_prefetch(&selectors);
     }
 

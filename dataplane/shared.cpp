@@ -15,6 +15,7 @@ constexpr std::uint64_t kAskPart = 100;                     // of a second, betw
 
 // What was sealed in earlier turns may go by now. Whoever was declared lost lets go of it (LostWorkers).
 void Path::begin_shared() {
+    last_slice_ = {};
     if (!emission_.empty()) {
         const auto find = [this](ChildSaId child) -> SharedNumbers* {
             const OutboundSa* const head = tables_.outbound.find(Tables::child_key(child));
@@ -50,8 +51,7 @@ bool Path::take_shared_number(rte_mbuf* m, OutboundSa& lane) {
     SharedNumbers& shared = lane.shared->numbers;
     const auto wanted = [&] {
         unsigned n = 0;
-        for (unsigned i = sealing_; i < protect_.count && n < esp::kRun; ++i)
-            n += notes(protect_.packets[i]).out == &lane;
+        for (unsigned i = sealing_; i < spread_.count; ++i) n += notes(spread_.packets[i]).out == &lane;
         if (shared.sequence.rekey_due() || shared.ivs.rekey_due()) raise_soft(lane);
         return n;
     };
@@ -88,7 +88,9 @@ void Path::release_sealed() {
         if (!at_once || !send_at_once(m, *way.hop, way.mtu, 0)) transmit(m);
     });
     releasing_ = false;
-    if (went != 0) progress_ = now_;
+    if (went == 0) return;
+    progress_ = now_;
+    if (output_ != nullptr) flush();  // others wait for it
 }
 
 // A packet that waited for a neighbour would come after what others send meanwhile.
@@ -105,7 +107,13 @@ bool Path::to_slice(rte_mbuf* m) {
     PacketNotes& n = notes(m);
     const std::size_t esp_at = n.ip.header_size + (n.ip.protocol == net::kProtocolUdp ? sizeof(net::UdpHeader) : 0);
     if (m->data_len < esp_at + sizeof(net::EspHeader)) return drop(m, Drop::esp_malformed), false;
-    InboundSa& slice = n.in->shared->slice(header<net::EspHeader>(m, esp_at)->sequence.host());
+    const std::uint32_t low = header<net::EspHeader>(m, esp_at)->sequence.host();
+    SharedInbound* const shared = n.in->shared;
+    if (last_slice_.shared != shared || last_slice_.run != low / esp::kRun) {
+        last_slice_ = {
+            .shared = shared, .run = static_cast<std::uint32_t>(low / esp::kRun), .slice = &shared->slice(low)};
+    }
+    InboundSa& slice = *last_slice_.slice;
     n.in = &slice;
     if (slice.owner != worker_) return true;
     const bool ours = tables_.segments.worker_of(slice.part) == worker_;

@@ -9,7 +9,9 @@
 
 namespace sluice::dataplane {
 
-// Whether a worker still turns, as control sees it from time to time (TRAPS 58). A sleeping one is well.
+// Whether a worker still turns, as control sees it from time to time (TRAPS 58). A sleeping one is well. What stops
+// control stops the workers as well (a suspended machine, SIGSTOP), so the time between two looks counts for no more
+// than half of what a turn may take.
 class WorkerWatch {
   public:
     enum class News : std::uint8_t { none, stuck, recovered };
@@ -18,7 +20,7 @@ class WorkerWatch {
         bool asleep = false;
         std::uint64_t now = 0;  // cycles
     };
-    // patience: cycles that a turn may take.
+    // patience: cycles that a turn may take; at least two looks are to fall into them.
     explicit WorkerWatch(std::uint64_t patience) : patience_(patience) {}
 
     // stuck: once, when it is found to have stood still that long; recovered: once, when it turns again.
@@ -28,7 +30,8 @@ class WorkerWatch {
   private:
     std::uint64_t patience_;
     std::uint64_t loops_ = ~0ULL;
-    std::uint64_t since_ = 0;  // cycles
+    std::uint64_t looked_ = 0;  // cycles
+    std::uint64_t stood_ = 0;   // cycles
     bool stuck_ = false;
 };
 

@@ -12,10 +12,6 @@ namespace sluice::bench {
 namespace {
 
 PortId entry(Direction d) { return d == Direction::out ? kLan : kWan; }
-PortId exit(Direction d) { return d == Direction::out ? kWan : kLan; }
-
-constexpr unsigned kMostAhead = 256;  // frames in a ring, and before the slowest worker
-constexpr std::size_t kDone = SIZE_MAX / 2;
 
 // Where a frame that nobody can account for would make workers wait for ever.
 constexpr std::uint64_t kPatience = 4'000'000'000;  // cycles, seconds on any machine
@@ -82,38 +78,25 @@ std::uint64_t Lane::receive(std::span<rte_mbuf* const> burst) {
     return clock_stop() - start - overhead_;
 }
 
-// Where workers share SAs they go on side by side, as queues of one NIC do, and the source waits for a full ring: one
-// that the kernel holds up would fall out of the replay window, and a frame that finds no room would be a drop.
-bool Lane::may_receive(const Together& together, std::size_t at) const {
-    if (!shares_sas()) return true;
-    for (unsigned w = 0; w < shape_.gateway.workers; ++w) {
-        if (traffic_.gateway().rings(w).handover.depth() > kMostAhead) return false;
-        if (at > together.positions[w].at.load(std::memory_order_acquire) + kMostAhead) return false;
-    }
-    return true;
-}
-
 // A turn of the worker's loop where workers share SAs: what was sealed before may leave, a burst is received, rings are
-// served. 0 where nothing of it happened.
-std::uint64_t Lane::turn(Together& together, std::span<rte_mbuf* const> packets, std::size_t& at) {
+// served. Nothing is received while too much waits for what others hold: the gateway lets go of packets when that takes
+// long, but the source here is patient. 0 where nothing of it happened.
+std::uint64_t Lane::turn(std::span<rte_mbuf* const> packets, std::size_t& at) {
     const std::size_t out = out_.size();
-    std::size_t n = at < packets.size() && may_receive(together, at) ? shape_.burst : 0;
-    const auto burst = packets.subspan(at, std::min(n, packets.size() - at));
+    const auto burst = packets.subspan(at, std::min<std::size_t>(shape_.burst, packets.size() - at));
     std::ranges::copy(burst, received_.begin());
     traffic_.arrive(burst);
     const std::uint64_t start = clock_start();
     path_.begin(start);
-    n = path_.crowded() ? 0 : burst.size();
+    const std::size_t n = path_.far_ahead() ? 0 : burst.size();
     if (n != 0) path_.receive_from_port(entry(shape_.direction), {received_.data(), n});
     const unsigned handed = traffic_.gateway().rings(worker_).handover.take_burst({received_.data(), received_.size()});
     if (handed != 0) path_.receive_handed_over({received_.data(), handed});
+    path_.flush();
     const std::uint64_t cycles = clock_stop() - start - overhead_;
-    collect();
     at += n;
     return n != 0 || handed != 0 || out_.size() != out ? cycles : 0;
 }
-
-void Lane::collect() { send_to_port(exit(shape_.direction), path_.port_output(exit(shape_.direction))); }
 
 void Lane::send_to_port(PortId, dataplane::PacketList& list) {
     out_.insert(out_.end(), list.begin(), list.end());
@@ -134,7 +117,7 @@ RoundTime Lane::run() {
         const auto burst = all().subspan(at, std::min<std::size_t>(shape_.burst, all().size() - at));
         const std::uint64_t cycles = receive(burst);
         if (at >= warm) timer.add(cycles, burst.size());
-        collect();
+        path_.flush();
     }
     return timer.time();
 }
@@ -145,21 +128,16 @@ std::uint64_t Lane::run_until_out(Together& together, std::span<rte_mbuf* const>
     std::uint64_t busy = 0;
     std::uint64_t idle_since = 0;
     const std::uint64_t begun = clock_start();
-    if (packets.empty()) together.positions[worker_].at.store(kDone, std::memory_order_release);
     for (std::size_t at = 0;;) {
         const std::size_t out = out_.size();
-        const std::size_t before = at;
         std::uint64_t cycles = 0;
         if (shares_sas()) {
-            cycles = turn(together, packets, at);
+            cycles = turn(packets, at);
         } else if (at < packets.size()) {
             const std::size_t n = std::min<std::size_t>(shape_.burst, packets.size() - at);
             cycles = receive(packets.subspan(at, n));
-            collect();
+            path_.flush();
             at += n;
-        }
-        if (at != before) {
-            together.positions[worker_].at.store(at < packets.size() ? at : kDone, std::memory_order_release);
         }
         if (out_.size() != out) together.out.fetch_add(out_.size() - out, std::memory_order_acq_rel);
         if (cycles != 0) {
@@ -185,7 +163,6 @@ void Lane::run_with(Together& together) {
     together.wait_for_all(2);
     if (worker_ == 0) {
         together.out.store(0, std::memory_order_relaxed);
-        for (Together::Position& p : together.positions) p.at.store(0, std::memory_order_relaxed);
         together.expected = Traffic::packets(together.workers) - together.expected;
     }
     together.wait_for_all(3);

@@ -47,12 +47,7 @@ struct Together {
     const unsigned workers;
     alignas(64) std::atomic<unsigned> arrived{0};  // all workers
     alignas(64) std::atomic<std::size_t> out{0};   // all workers
-    // How far each worker has come with its own packets; it writes its own.
-    struct alignas(64) Position {
-        std::atomic<std::size_t> at{0};
-    };
-    std::array<Position, 16> positions{};
-    std::size_t expected = 0;  // frames that leave the gateway before the next gate
+    std::size_t expected = 0;                      // frames that leave the gateway before the next gate
 
     void wait_for_all(unsigned gate) {
         arrived.fetch_add(1, std::memory_order_acq_rel);
@@ -85,10 +80,8 @@ class Lane final : public dataplane::Path::Output {
   private:
     std::span<rte_mbuf* const> all() const { return traffic_.lane(worker_); }
     bool shares_sas() const { return shape_.gateway.sas < shape_.gateway.workers; }
-    bool may_receive(const Together& together, std::size_t at) const;
     std::uint64_t receive(std::span<rte_mbuf* const> burst);
-    std::uint64_t turn(Together& together, std::span<rte_mbuf* const> packets, std::size_t& at);
-    void collect();
+    std::uint64_t turn(std::span<rte_mbuf* const> packets, std::size_t& at);
     void send_to_port(PortId port, dataplane::PacketList& list) override;
     void send_to_host(PortId port, dataplane::PacketList& list) override;
     std::uint64_t run_until_out(Together& together, std::span<rte_mbuf* const> packets);

@@ -14,16 +14,20 @@ namespace sluice::esp {
 // When a worker may hand numbers of a shared SA to its port, so that a receiver with a replay window of kReach takes
 // all of them, and so that an aligned run of kRun numbers leaves in order.
 //
-// Each worker publishes, on a line that it alone writes, the lowest number that it may still hold. A block [s, s + c)
-// may go once every number below s + c - kReach has been handed over (all of those below s, where s is not the first of
-// its run): then whatever goes later is less than kReach behind the highest that went before. Whoever holds the lowest
+// Each worker publishes, on a line that it alone writes, the lowest number that it may still hold. What it takes at
+// once it deals with as blocks, of one run each (first_run()), in the order of the numbers. A block [s, s + c) may go
+// once every number below s + c - kReach has been handed over (all of those below s, where s is not the first of its
+// run): then whatever goes later is less than kReach behind the highest that went before. Whoever holds the lowest
 // number of all may always go, so the workers cannot wait for each other in a ring.
 //
 // Protocol. A worker that holds nothing of the SA
 //   1. holds() a number not above what it will get: last() + 1 of the SharedSequence, whatever others take meanwhile;
 //   2. takes from the SharedSequence;
-//   3. holds() what it took, seals it, and waits until open() says yes to lowest_elsewhere();
-//   4. hands it to the port;
+//   3. holds() the first of what it took, seals all of it, and waits until open() says yes to lowest_elsewhere(), block
+//      by block: none goes before the one in front of it;
+//   4. hands it to the port: it is in the driver's transmit call, or in the ring to who serves the port, behind all
+//   that
+//      went before it;
 //   5. holds() the lowest of what it still has, or releases().
 // Who takes s sees step 1 of everybody who took a number below s, since each take is an acquire-release operation on
 // one counter: a line that says "nothing" or a higher number was then written after step 4 of what was held before. The

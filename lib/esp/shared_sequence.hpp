@@ -19,6 +19,11 @@ namespace sluice::esp {
 // Consecutive numbers that stay in order whichever workers seal them: the d of the segment hash (H14).
 inline constexpr std::uint64_t kRun = 16;
 
+// What of some numbers in a row lies within their first run. The gate deals with such blocks (EmissionGate).
+inline constexpr SeqRange first_run(SeqRange numbers) {
+    return {numbers.first, std::min(numbers.count, kRun - numbers.first.value % kRun)};
+}
+
 // Outbound sequence numbers (RFC 4303 3.3.3; TRAPS 33, 35, 44): the first is 1. Any thread takes; control reserves.
 class SharedSequence {
   public:
@@ -37,22 +42,23 @@ class SharedSequence {
         if (wanted > ceiling_.load(std::memory_order_relaxed)) ceiling_.store(wanted, std::memory_order_release);
     }
 
-    // Any thread. Up to count numbers, all within one aligned run of kRun, so that a run is never dealt out of order;
-    // count 0 at the ceiling, where exhausted() tells whether waiting for a reservation can help.
+    // Any thread. Up to count numbers in a row; count 0 at the ceiling, where exhausted() tells whether waiting for a
+    // reservation can help.
     SeqRange take(std::uint64_t count) {
         std::uint64_t last = last_.load(std::memory_order_relaxed);
         const std::uint64_t ceiling = ceiling_.load(std::memory_order_acquire);
         for (;;) {
             if (last >= ceiling) return {Seq(last), 0};
-            const std::uint64_t first = last + 1;
-            const std::uint64_t granted = std::min({count, kRun - first % kRun, ceiling - last});
+            const std::uint64_t granted = std::min(count, ceiling - last);
             if (last_.compare_exchange_weak(last, last + granted, std::memory_order_acq_rel,
                                             std::memory_order_relaxed)) {
-                return {Seq(first), granted};
+                return {Seq(last + 1), granted};
             }
         }
     }
 
+    // Whoever is about to take: brings the counter here to be written, so that the first look at it is the only wait.
+    void prefetch() const { __builtin_prefetch(&last_, 1); }
     // Any thread. The highest number that somebody has taken, a moment ago.
     Seq last() const { return Seq(last_.load(std::memory_order_relaxed)); }
     Seq ceiling() const { return Seq(ceiling_.load(std::memory_order_acquire)); }

@@ -4,7 +4,6 @@
 import re
 import socket
 import sys
-import time
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolve().parent)]
@@ -18,18 +17,8 @@ from lab.traffic import ping, ping_until
 from script import case, check, check_equal, main
 
 WORKERS = "[[worker]]\n[[worker]]\n"
-BURST = 64  # as many as a worker takes at a time: it keeps 32 and hands 32 over
-BURSTS = 60
-
-
-def blast(space, target, bursts=BURSTS, size=200):
-    """Bursts of UDP to a port where nobody listens; the number of packets sent."""
-    with space.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as out:
-        for _ in range(bursts):
-            for _ in range(BURST):
-                out.sendto(b"\x5a" * size, (target, 9))
-            time.sleep(0.01)
-    return bursts * BURST
+ROUND = 256  # packets that find sluiced standing still: bursts of 64, of which a worker hands two runs of 16 over
+ROUNDS = 10
 
 
 class SpreadLab:
@@ -50,6 +39,16 @@ class SpreadLab:
     def by_worker(self, metric):
         return [self.daemon.metric(f"worker_{metric}_total", worker=str(w)) for w in range(2)]
 
+    def send_round(self, target, size=200):
+        """UDP to a port where nobody listens, and waits until it is sealed. It gathers in the ring while sluiced stands
+        still, so a worker receives full bursts, however fast it is, and more than it keeps for itself."""
+        before = sum(self.by_worker("esp_out_packets"))
+        with self.daemon.suspended(), self.alice.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM) as out:
+            for _ in range(ROUND):
+                out.sendto(b"\x5a" * size, (target, 9))
+        wait_until(lambda: sum(self.by_worker("esp_out_packets")) - before >= ROUND * 0.9, 20,
+                   lambda: f"sealed: {self.by_worker('esp_out_packets')}; drops {self.daemon.drops()}")
+
     def accepted(self, spi):
         """Packets that the guest's SA has let through its window."""
         text = self.peer.exec(f"ip -s xfrm state get dst {CAROL4} proto esp spi {spi:#x}")
@@ -65,12 +64,12 @@ def spread(name, esn):
         with Audited(lab, scene.daemon, scene.alice, scene.peer.space, "guest0", name, esp_at_least=1000):
             ping_until(scene.alice, CAROL_IN4)
             check_equal(ping(scene.alice, CAROL_IN4, count=20, interval=0.01, size=1300), 20)
-            before, sealed_before = scene.accepted(pair.spi_out), sum(scene.by_worker("esp_out_packets"))
-            sent = blast(scene.alice, CAROL_IN4)
-            wait_until(lambda: sum(scene.by_worker("esp_out_packets")) - sealed_before >= sent * 0.9, 20,
-                       lambda: f"sealed: {scene.by_worker('esp_out_packets')}; drops {scene.daemon.drops()}")
+            before = scene.accepted(pair.spi_out)
+            for _ in range(ROUNDS):
+                scene.send_round(CAROL_IN4)
             scene.peer.exec(f"ping -n -q -f -c 2000 -s 400 -I {CAROL_IN4} {ALICE4}", timeout=60)
         out, into = scene.by_worker("esp_out_packets"), scene.by_worker("esp_in_packets")
+        sent = ROUNDS * ROUND
         check(min(out) > sent / 4, f"both workers seal: {out}")
         check(min(into) > 200, f"both workers open: {into}")
         check(scene.accepted(pair.spi_out) - before > sent / 2, f"the guest takes them: {scene.accepted(pair.spi_out)} of {sum(out)}")

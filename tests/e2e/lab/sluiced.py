@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The daemon under test in a namespace: configuration, start, stop, kill -9, sluicectl and metrics."""
+import contextlib
 import http.client
 import json
 import os
@@ -112,6 +113,21 @@ class Sluiced:
 
     def kill(self):
         self.process.kill()
+
+    @contextlib.contextmanager
+    def suspended(self):
+        """It stands still while the block runs; its ports go on receiving into their rings."""
+        self.process.popen.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(self._stopped, 10, "sluiced stands still")
+            yield
+        finally:
+            self.process.popen.send_signal(signal.SIGCONT)
+
+    def _stopped(self):
+        """Every thread of it."""
+        tasks = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return all((task / "stat").read_text().rpartition(")")[2].split()[0] in "TX" for task in tasks)
 
     def log(self):
         path = self.lab.logs / self.log_name

@@ -179,6 +179,30 @@ TEST_CASE("A worker runs ahead by so many blocks and gets no number then; nobody
     CHECK(fast.emission.number(kOne, sa.numbers, [&] { return 1U; }).refusal == Emission::Refusal::none);
 }
 
+TEST_CASE("What a burst needs is taken at once, over several runs; and no more than there is room for") {
+    Shared sa;
+    Side slow(0, 2);
+    Side fast(1, 2);
+    slow.seal(kOne, sa, 5);
+    CHECK(fast.emission.number(kOne, sa.numbers, [] { return 64U; }).seq == Seq(6));
+    CHECK(sa.numbers.sequence.last() == Seq(69));
+    fast.emission.add(packet(kOne, 6), kOne, Seq(6));
+    std::uint64_t given = 6;
+    for (;;) {
+        const auto numbered = fast.emission.number(kOne, sa.numbers, [] { return 64U; });
+        if (numbered.refusal == Emission::Refusal::no_room) break;
+        REQUIRE(numbered.seq == Seq(++given));
+        fast.emission.add(packet(kOne, given), kOne, numbered.seq);
+    }
+    CHECK(fast.emission.waiting() == Emission::kBlocks);
+    CHECK(given > 12 * Emission::kBlocks);
+    CHECK(sa.numbers.sequence.last() == Seq(given));  // none is lost
+    slow.release();
+    slow.emission.publish();
+    CHECK(fast.release() == given - 5);
+    for (std::size_t i = 0; i < fast.sent.size(); ++i) REQUIRE(seq_of(fast.sent[i]) == i + 6);
+}
+
 TEST_CASE("At the ceiling there is no number, and nothing is held") {
     Shared sa;
     SharedNumbers numbers(false);

@@ -352,6 +352,32 @@ void seal_until(Bench& b, unsigned worker, unsigned packets, Wire& wire) {
 
 }  // namespace
 
+TEST_CASE(
+    "TRAPS 44: what may go is with the port, and told of, as soon as it is sealed or let go, not when the turn ends") {
+    Bench b(kTwo, kSpread);
+    Wire wire(100);
+    const std::uint64_t now = rte_rdtsc();
+    arrive(b, 0, 15, now);  // 1..15, in hand
+    b.gw.path(1).set_output(&wire);
+    arrive(b, 1, 40, now);  // 16..55
+    CHECK(wire.length == 16);
+    CHECK(numbers(b).gate.held(1) == 32);
+    CHECK(sent(b, 0).size() == 15);
+    b.gw.path(0).flush();
+    b.gw.path(1).begin(now + 1);
+    CHECK(wire.length == 40);
+    CHECK(numbers(b).gate.held(1) == esp::EmissionGate::kNothing);
+    // A whole burst takes its numbers at once, however many lookups it goes through together.
+    arrive(b, 0, 33, now + 2);
+    arrive(b, 1, 1, now + 2);
+    CHECK(sent(b, 0).size() == 33);
+    b.gw.path(0).flush();
+    b.gw.path(1).begin(now + 3);
+    REQUIRE(wire.length == 41);
+    CHECK(wire.numbers[40] == 55 + 33 + 1);
+    b.gw.path(1).set_output(nullptr);
+}
+
 TEST_CASE("TRAPS 44: threads that seal for one SA put each number on the wire once, less than 32 late, runs in order") {
     for (const unsigned workers : {2U, 3U}) {
         constexpr unsigned kEach = 20'000;

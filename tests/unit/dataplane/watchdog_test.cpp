@@ -19,6 +19,7 @@ using News = WorkerWatch::News;
 TEST_CASE("TRAPS 58: a worker that stands still is told of once, and once when it turns again") {
     WorkerWatch watch(100);
     CHECK(watch.look({.loops = 1, .now = 1000}) == News::none);
+    CHECK(watch.look({.loops = 1, .now = 1050}) == News::none);
     CHECK(watch.look({.loops = 1, .now = 1099}) == News::none);
     CHECK_FALSE(watch.stuck());
     CHECK(watch.look({.loops = 1, .now = 1100}) == News::stuck);
@@ -31,7 +32,17 @@ TEST_CASE("TRAPS 58: a worker that stands still is told of once, and once when i
     // One that sleeps does not turn, and is well.
     CHECK(watch.look({.loops = 2, .asleep = true, .now = 5000}) == News::none);
     CHECK(watch.look({.loops = 2, .asleep = false, .now = 5050}) == News::none);
+    CHECK(watch.look({.loops = 2, .asleep = false, .now = 5099}) == News::none);
     CHECK(watch.look({.loops = 2, .asleep = false, .now = 5100}) == News::stuck);
+}
+
+TEST_CASE("TRAPS 58: a machine that was suspended has no workers that hang") {
+    WorkerWatch watch(100);
+    CHECK(watch.look({.loops = 1, .now = 1000}) == News::none);
+    CHECK(watch.look({.loops = 1, .now = 1040}) == News::none);
+    CHECK(watch.look({.loops = 1, .now = 900'000}) == News::none);
+    CHECK(watch.look({.loops = 1, .now = 900'009}) == News::none);
+    CHECK(watch.look({.loops = 1, .now = 900'010}) == News::stuck);
 }
 
 TEST_CASE("TRAPS 58: a lost worker is readmitted once it has let go, not because it let go the last time") {
@@ -86,6 +97,7 @@ TEST_CASE(
     WorkerWatch watch(rte_get_tsc_hz());
     const std::uint64_t now = rte_rdtsc();
     CHECK(look(watch, live, now) == News::none);
+    CHECK(look(watch, live, now + rte_get_tsc_hz() / 2) == News::none);
     CHECK(look(watch, live, now + rte_get_tsc_hz()) == News::stuck);
     std::size_t freed = 0;
     reclaimer.collect();  // what was given back before the worker began

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/esp/emission_gate.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -58,7 +59,8 @@ TEST_CASE("The lowest number elsewhere leaves out one's own, those who hold noth
 namespace {
 
 constexpr std::uint16_t kNothing16 = 0xffff;
-constexpr unsigned kMostHeld = 2;
+constexpr unsigned kMostHeld = 3;
+constexpr unsigned kMostTaken = 2;  // blocks that one take may give: of at most 17 numbers
 
 enum Step : std::uint8_t { idle, looked, announced, took, reading, handing, handed };
 
@@ -85,7 +87,7 @@ struct ModelState {
 static_assert(sizeof(ModelState) == 4 + 3 * (10 + 4 * kMostHeld));
 
 struct Model {
-    unsigned blocks_each;
+    unsigned takes_each;
     std::vector<ModelState> states;
     std::vector<std::vector<std::uint32_t>> came_from;
     std::unordered_map<std::string, std::uint32_t> known;
@@ -131,14 +133,19 @@ struct Model {
 };
 
 void Model::take(std::uint32_t from, std::size_t w) {
-    for (const unsigned wanted : {16U, 5U}) {
+    for (const unsigned wanted : {17U, 16U, 5U}) {
         ModelState s = states[from];
         ModelWorker& me = s.w[w];
         SharedSequence sequence(true, Seq(s.last));
         sequence.reserve(Seq(0xfff0));
-        const SeqRange range = sequence.take(wanted);
+        SeqRange rest = sequence.take(wanted);
         s.last = static_cast<std::uint16_t>(sequence.last().value);
-        me.held[me.count++] = {static_cast<std::uint16_t>(range.first.value), static_cast<std::uint16_t>(range.count)};
+        while (rest.count != 0) {
+            const SeqRange block = esp::first_run(rest);
+            me.held[me.count++] = {static_cast<std::uint16_t>(block.first.value),
+                                   static_cast<std::uint16_t>(block.count)};
+            rest = {Seq(block.first.value + block.count), rest.count - block.count};
+        }
         ++me.taken;
         me.step = took;
         reach(from, s);
@@ -149,9 +156,8 @@ void Model::hand(std::uint32_t from, std::size_t w) {
     ModelState s = states[from];
     ModelWorker& me = s.w[w];
     judge(s, w);
-    me.held[0] = me.held[1];
-    me.held[1] = {};
-    --me.count;
+    std::copy(me.held + 1, me.held + kMostHeld, me.held);
+    me.held[--me.count] = {};
     me.step = handed;
     reach(from, s);
 }
@@ -167,7 +173,7 @@ void Model::step_from(std::uint32_t from) {
         const std::uint64_t seen = me.seen == kNothing16 ? EmissionGate::kNothing : me.seen;
         switch (me.step) {
             case idle:
-                if (me.taken < blocks_each && me.count < kMostHeld) {
+                if (me.taken < takes_each && me.count + kMostTaken <= kMostHeld) {
                     ModelState next = s;
                     next.w[w].bound = static_cast<std::uint16_t>(s.last + 1);
                     next.w[w].step = me.line == kNothing16 ? looked : announced;
@@ -227,13 +233,14 @@ void Model::step_from(std::uint32_t from) {
 }
 
 // All states, whether one broke the rules, and whether all can come to an end.
-void explore(unsigned workers, unsigned blocks_each) {
-    Model model{.blocks_each = blocks_each, .states = {}, .came_from = {}, .known = {}, .violation = {}};
+void explore(unsigned workers, unsigned takes_each) {
+    Model model{.takes_each = takes_each, .states = {}, .came_from = {}, .known = {}, .violation = {}};
     ModelState start;
     start.workers = static_cast<std::uint16_t>(workers);
     model.add(start);
     for (std::uint32_t at = 0; at < model.states.size() && model.violation.empty(); ++at) model.step_from(at);
-    INFO(workers << " workers, " << blocks_each << " blocks each: " << model.states.size() << " states");
+    INFO(workers << " workers, " << takes_each << " takes each: " << model.states.size() << " states; "
+                 << model.violation);
     REQUIRE(model.violation.empty());
 
     std::vector<bool> ends(model.states.size());
@@ -242,7 +249,7 @@ void explore(unsigned workers, unsigned blocks_each) {
         bool done = true;
         for (unsigned w = 0; w < workers; ++w) {
             const ModelWorker& me = model.states[at].w[w];
-            done = done && me.step == idle && me.count == 0 && me.taken == blocks_each && me.line == kNothing16;
+            done = done && me.step == idle && me.count == 0 && me.taken == takes_each && me.line == kNothing16;
         }
         if (done) todo.push_back(at);
         ends[at] = done;
@@ -272,7 +279,7 @@ TEST_CASE(
 
 namespace {
 
-// A worker that takes, keeps up to three blocks, and hands over what the gate lets go.
+// A worker that takes, keeps three blocks or a few more, and hands over what the gate lets go.
 struct Wire {
     SharedSequence sequence{true};
     EmissionGate gate;
@@ -286,7 +293,7 @@ struct Wire {
         std::deque<SeqRange> held;
         bool more = true;
         while (more || !held.empty()) {
-            if (more && held.size() < 3) more = take(w, 1 + random() % 16, held);
+            if (more && held.size() < 3) more = take(w, 1 + random() % 64, held);
             if (random() % 8 == 0) std::this_thread::yield();
             const std::uint64_t elsewhere = gate.lowest_elsewhere(w, workers, 0);
             while (!held.empty() && EmissionGate::open(held.front(), elsewhere)) {
@@ -303,7 +310,10 @@ struct Wire {
     bool take(std::size_t w, std::uint64_t count, std::deque<SeqRange>& held) {
         if (held.empty()) gate.hold(w, Seq(sequence.last().value + 1));
         const SeqRange range = sequence.take(count);
-        if (range.count != 0) held.push_back(range);
+        for (SeqRange rest = range; rest.count != 0;) {
+            held.push_back(esp::first_run(rest));
+            rest = {Seq(rest.first.value + held.back().count), rest.count - held.back().count};
+        }
         return range.count != 0;
     }
 };

@@ -4,6 +4,7 @@
 #include "ike/child.hpp"
 #include "ike/create_child.hpp"
 #include "ike/duplicates.hpp"
+#include "ike/lifetime.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -102,8 +103,7 @@ void set_established(EngineState& engine, IkeSa& sa) {
     sa.last_heard = engine.now;
     sa.persistent = false;
     const ConnectionConfig& config = *sa.connection;
-    const Duration hard = config.rekey_time + (config.over_time.count() ? config.over_time : config.rekey_time / 10);
-    sa.expires = config.rekey_time.count() ? engine.now + hard : Instant{};
+    start_lifetime(engine, sa);
     schedule_liveness(engine, sa);
     ++engine.counters.established;
     notice(engine, sa, NoticeKind::ike_up,

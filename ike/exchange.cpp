@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "ike/rekey_ike.hpp"
 #include "lib/crypto/prf.hpp"
 
 namespace sluice::ike {
@@ -123,9 +124,16 @@ void enqueue(EngineState& engine, IkeSa& sa, Task task) {
     touch(engine, sa);
 }
 
+bool closing(const IkeSa& sa) {
+    return sa.phase == Phase::deleting || std::any_of(sa.queue.begin(), sa.queue.end(), [](const Task& task) {
+               return task.kind == TaskKind::delete_ike;
+           });
+}
+
 void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::string& text) {
     if (sa.phase == Phase::closed) return;
     touch(engine, sa);
+    yield_to_rival(engine, sa);
     for (const Child& child : sa.children) {
         engine.out.push_back(RemoveChild{child.sa.id});
         engine.spis.erase(child.sa.inbound.spi);

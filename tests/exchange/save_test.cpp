@@ -113,7 +113,7 @@ TEST_CASE("What is not a saved IKE SA of this version and configuration is refus
     longer.push_back(0);
     CHECK(other.restore(longer, world.now()).error().code == ErrorCode::invalid);
     ByteVec newer = saved;
-    newer[0] = 2;
+    newer[0] = 3;
     CHECK(other.restore(newer, world.now()).error().code == ErrorCode::unsupported);
     CHECK(other.ids().empty());
     REQUIRE(other.restore(saved, world.now()));

@@ -100,6 +100,7 @@ void auth_request(EngineState& engine, IkeSa& sa, const Message& message, const 
 void set_established(EngineState& engine, IkeSa& sa) {
     engine.table.set_phase(sa, Phase::established);
     sa.established = engine.now;
+    if (sa.authenticated == Instant{}) sa.authenticated = engine.now;
     sa.last_heard = engine.now;
     sa.persistent = false;
     const ConnectionConfig& config = *sa.connection;

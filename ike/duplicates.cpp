@@ -32,7 +32,7 @@ bool candidate(const IkeSa& sa) { return sa.usable() && !sa.superseded && !sa.ch
 bool made_later(const IkeSa& a, const IkeSa& b) {
     const IkeSa& older = a.created < b.created ? a : b;
     const IkeSa& newer = &older == &a ? b : a;
-    return older.established < newer.created;
+    return older.authenticated < newer.created;
 }
 
 enum class Grace { given, over };

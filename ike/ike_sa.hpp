@@ -193,7 +193,8 @@ struct IkeSa {
 
     std::vector<Child> children;
 
-    Instant created;
+    Instant created;        // when IKE_SA_INIT began: a rekeyed IKE SA has that of the first one, and the next too
+    Instant authenticated;  // when IKE_AUTH was over
     Instant established;
     Instant expires;     // half-open timeout, hard lifetime, or the end of closed
     Instant last_heard;  // authenticated inbound traffic

@@ -64,7 +64,8 @@ void continue_reauth(EngineState& engine, IkeSa& sa) {
     sa.reauthenticates = 0;
     sa.asked.clear();
     ++engine.counters.reauthentications;
-    if (!closing(*old)) enqueue(engine, *old, {.kind = TaskKind::delete_ike});
+    if (!closing(*old))
+        enqueue(engine, *old, {.kind = TaskKind::delete_ike, .not_before = engine.now + kRekeyedLinger});
 }
 
 }  // namespace sluice::ike

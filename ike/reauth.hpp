@@ -5,8 +5,8 @@
 
 namespace sluice::ike {
 
-// Reauthentication, make-before-break (RFC 7296 2.8.3): a new IKE SA with IKE_AUTH and the children of the old one; the
-// old one is deleted when they are all there.
+// Reauthentication, make-before-break (RFC 7296 2.8.3): a new IKE SA with IKE_AUTH and the children of the old one, one
+// for each name; the old one is deleted when they are all there and what was sent through its children has arrived.
 
 // Begins it. An IKE SA without children has nothing to keep: it ends at its hard lifetime. Where the new IKE SA does not
 // come up, it is tried again after kRekeyRetry, until the old one's hard lifetime.

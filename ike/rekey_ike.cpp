@@ -33,7 +33,8 @@ IkeSa& make_successor(EngineState& engine, IkeSa& old, const Successor& made) {
     fresh.nat_remote = old.nat_remote;
     fresh.local_id = old.local_id;
     fresh.remote_id = old.remote_id;
-    fresh.created = engine.now;
+    fresh.created = old.created;
+    fresh.authenticated = old.authenticated;
     fresh.reauth_at = old.reauth_at;
     fresh.suite = made.suite;
     fresh.low_nonce = std::min(to_vec(made.nonces.i), to_vec(made.nonces.r));

@@ -101,7 +101,7 @@ void describe(A& a, IkeSa& v) {
     fields(a, v.next_id, v.active, v.request, v.dh, v.queue);
     fields(a, v.expected_id, v.last_response, v.last_request_hash, v.served);
     fields(a, v.children);
-    fields(a, v.created, v.established, v.expires, v.last_heard, v.next_check, v.last_sent, v.restart_at, v.restart);
+    fields(a, v.created, v.authenticated, v.established, v.expires, v.last_heard, v.next_check, v.last_sent, v.restart_at, v.restart);
     fields(a, v.rekey_at, v.reauth_at, v.rival, v.reauthenticates, v.asked);
 }
 

@@ -176,7 +176,8 @@ Message connection_message(const Config& config, const ike::ConnectionConfig& co
     Message& out = event.add_section(connection.name);
     out.add_list("local_addrs", address_texts(connection.local_addrs));
     out.add_list("remote_addrs", address_texts(connection.remote_addrs));
-    out.add("version", "IKEv2").add("reauth_time", 0).add("rekey_time", whole_seconds(connection.rekey_time));
+    out.add("version", "IKEv2").add("reauth_time", whole_seconds(connection.reauth_time));
+    out.add("rekey_time", whole_seconds(connection.rekey_time));
     if (connection.dpd_delay > Duration{}) out.add("dpd_delay", whole_seconds(connection.dpd_delay));
     add_auth(out, "local-1", connection.local);
     add_auth(out, "remote-1", connection.remote);

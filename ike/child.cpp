@@ -111,9 +111,7 @@ Spi spi_of(const ipsec::Proposal& proposal) {
     return Spi(ByteReader(proposal.spi).u32().value_or(0));
 }
 
-crypto::Group offer_group(const ChildConfig& child) {
-    return first_group(child.esp_proposals);
-}
+crypto::Group offer_group(const ChildConfig& child) { return first_group(child.esp_proposals); }
 
 std::vector<Payload> make_offer(EngineState& engine, IkeSa& sa, ChildOffer& offer, WithKe with_ke) {
     const ChildConfig* child = find_child(*sa.connection, offer.child);

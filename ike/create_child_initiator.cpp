@@ -49,17 +49,17 @@ void install_offer(EngineState& engine, IkeSa& sa, const ChildOffer& offer, Secr
     const Child* old = replaced_by(sa, offer);
     const bool unwanted = loses(sa, offer) || (old && old->state == ChildState::deleting);
     Child& fresh = install_child(engine, sa,
-                  {.config = find_child(*sa.connection, offer.child),
-                   .suite = offer.suite,
-                   .inbound = offer.spi,
-                   .outbound = offer.peer_spi,
-                   .local_ts = offer.answer_local_ts,
-                   .remote_ts = offer.answer_remote_ts,
-                   .nonces = {offer.nonce, offer.peer_nonce},
-                   .shared = std::move(shared),
-                   .initiated = true,
-                   .replaces = offer.rekeys,
-                   .outbound_ready = !unwanted});
+                                 {.config = find_child(*sa.connection, offer.child),
+                                  .suite = offer.suite,
+                                  .inbound = offer.spi,
+                                  .outbound = offer.peer_spi,
+                                  .local_ts = offer.answer_local_ts,
+                                  .remote_ts = offer.answer_remote_ts,
+                                  .nonces = {offer.nonce, offer.peer_nonce},
+                                  .shared = std::move(shared),
+                                  .initiated = true,
+                                  .replaces = offer.rekeys,
+                                  .outbound_ready = !unwanted});
     end_task(engine, sa);
     if (unwanted) {
         delete_child(engine, sa, fresh);
@@ -78,8 +78,8 @@ void give_back(EngineState& engine, IkeSa& sa, const ChildOffer& offer) {
 // An answer to a rekeying has to serve all that is in use (RFC 7296 2.9.2, TRAPS 16).
 std::optional<AnswerFailure> narrower_than_in_use(IkeSa& sa, const ChildOffer& offer) {
     const Child* old = replaced_by(sa, offer);
-    if (!old || (all_inside(old->sa.local_ts, offer.answer_local_ts) &&
-                 all_inside(old->sa.remote_ts, offer.answer_remote_ts)))
+    if (!old ||
+        (all_inside(old->sa.local_ts, offer.answer_local_ts) && all_inside(old->sa.remote_ts, offer.answer_remote_ts)))
         return std::nullopt;
     return AnswerFailure{NotifyType::ts_unacceptable,
                          "the peer allows less than is in use: " + ipsec::to_string(offer.answer_local_ts) +
@@ -213,8 +213,7 @@ void offer_refused(EngineState& engine, IkeSa& sa, ChildOffer offer, const Answe
     const bool again = child && offer.retries < kMaxRetries && sa.phase == Phase::established;
     Child* const old = replaced_by(sa, offer);
     // The peer has rekeyed or deleted it meanwhile (RFC 7296 2.25.1).
-    if (offer.rekeys.value != 0 && (!old || old->state != ChildState::installed))
-        return release_spi(engine, offer.spi);
+    if (offer.rekeys.value != 0 && (!old || old->state != ChildState::installed)) return release_spi(engine, offer.spi);
     if (old && failure.type == NotifyType::child_sa_not_found) return make_anew(engine, sa, *old, offer);
     if (again && failure.type == NotifyType::temporary_failure)
         return try_again(engine, sa, std::move(offer), kRetryDelay);
@@ -239,8 +238,8 @@ void offer_refused(EngineState& engine, IkeSa& sa, ChildOffer offer, const Answe
                                 {},
                                 sa.connection->name,
                                 offer.child,
-                                (old ? "rekeying child '" : "child '") + offer.child + "' of connection '" + sa.connection->name + "' with " +
-                                    describe_peer(sa) + " failed: " + failure.text});
+                                (old ? "rekeying child '" : "child '") + offer.child + "' of connection '" +
+                                    sa.connection->name + "' with " + describe_peer(sa) + " failed: " + failure.text});
 }
 
 }  // namespace sluice::ike

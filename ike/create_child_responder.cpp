@@ -73,7 +73,8 @@ void answer_child(EngineState& engine, IkeSa& sa, const PeerRequest& request, Pe
     if (choice.config) {
         payloads.insert(payloads.begin() + 1, NoncePayload{own_nonce});
         if (with_secret) payloads.insert(payloads.begin() + 2, KePayload{group, request.outcome->pair.public_value});
-        if (Child* old = offer.rekeyed ? find_child_by_inbound(sa, parts.replaces) : nullptr) supersede(engine, sa, *old);
+        if (Child* old = offer.rekeyed ? find_child_by_inbound(sa, parts.replaces) : nullptr)
+            supersede(engine, sa, *old);
     }
     respond(engine, sa, request.path, request.message.header, payloads);
     close_duplicates(engine, sa);

@@ -153,7 +153,7 @@ struct Child {
     Spi replaces;       // our inbound SPI of the child that it rekeyed
     Instant installed;
     Instant rekey_at;  // soft lifetime, or the next try after one that failed
-    Instant expires;  // hard lifetime
+    Instant expires;   // hard lifetime
     Instant
         pause;  // until then a packet beyond its selectors asks for no other child: the peer narrowed to these again
 };

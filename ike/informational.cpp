@@ -30,7 +30,8 @@ void bring_back(EngineState& engine, IkeSa& sa, const std::string& name) {
 // misses it (RFC 7296 2.8.1).
 bool redundant(const IkeSa& sa, const Child& child) {
     if (child.initiated || child.replaces.value == 0) return false;
-    if (sa.active && sa.active->kind == TaskKind::create_child && sa.active->offer.rekeys == child.replaces) return true;
+    if (sa.active && sa.active->kind == TaskKind::create_child && sa.active->offer.rekeys == child.replaces)
+        return true;
     return std::any_of(sa.children.begin(), sa.children.end(), [&](const Child& other) {
         return &other != &child && other.replaces == child.replaces && other.state == ChildState::installed;
     });

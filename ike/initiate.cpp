@@ -204,7 +204,7 @@ void on_child_heard(EngineState& engine, ChildSaId id) {
     Child* child = sa ? find_child_by_id(*sa, id) : nullptr;
     if (!child) return;
     sa->last_heard = std::max(sa->last_heard, engine.now);
-    if (child->sa.outbound_ready) return;
+    if (child->sa.outbound_ready || child->state != ChildState::installed) return;
     // The initiator of the rekeying sends on the new pair: it has our answer (TRAPS 17).
     child->sa.outbound_ready = true;
     engine.out.push_back(EnableOutbound{id});

@@ -55,7 +55,8 @@ void want_child_rekey(EngineState& engine, IkeSa& sa, Child& child) {
     child.rekey_at = {};
     if (child.state != ChildState::installed || !sa.usable() || closing(sa)) return;
     const Spi spi = child.sa.inbound.spi;
-    if (under_way(sa, [&](const Task& task) { return task.kind == TaskKind::create_child && task.offer.rekeys == spi; }))
+    if (under_way(sa,
+                  [&](const Task& task) { return task.kind == TaskKind::create_child && task.offer.rekeys == spi; }))
         return;
     enqueue(engine, sa, {.kind = TaskKind::create_child, .offer = {.child = child.sa.name, .rekeys = spi}});
 }

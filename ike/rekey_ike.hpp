@@ -8,9 +8,9 @@ namespace sluice::ike {
 // CREATE_CHILD_SA for an IKE SA in the place of the one that carries it (RFC 7296 1.3.2, 2.8.2, 2.18, 2.25.2). Children
 // and what waits in the queue move to the new one, whose message IDs begin at 0 (TRAPS 2, 19).
 //
-// Where both ends begin at once there are two new ones, and the one with the lowest of the four nonces is redundant: its
-// initiator deletes it. Until our answer says which, what the peer's made is the rival: it is there, the children are
-// still with the old one, and whatever ends the old one or our rekeying hands them to the rival.
+// Where both ends begin at once there are two new ones, and the one with the lowest of the four nonces is redundant:
+// its initiator deletes it. Until our answer says which, what the peer's made is the rival: it is there, the children
+// are still with the old one, and whatever ends the old one or our rekeying hands them to the rival.
 
 // Initiator.
 void begin_rekey_ike(EngineState& engine, IkeSa& sa);

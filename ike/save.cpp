@@ -92,7 +92,8 @@ void describe(A& a, Served& v) {
 }
 template <class A>
 void describe(A& a, Child& v) {
-    fields(a, v.sa, v.state, v.initiated, v.group, v.low_nonce, v.replaces, v.installed, v.rekey_at, v.expires, v.pause);
+    fields(a, v.sa, v.state, v.initiated, v.group, v.low_nonce, v.replaces, v.installed, v.rekey_at, v.expires,
+           v.pause);
 }
 template <class A>
 void describe(A& a, IkeSa& v) {
@@ -101,7 +102,8 @@ void describe(A& a, IkeSa& v) {
     fields(a, v.next_id, v.active, v.request, v.dh, v.queue);
     fields(a, v.expected_id, v.last_response, v.last_request_hash, v.served);
     fields(a, v.children);
-    fields(a, v.created, v.authenticated, v.established, v.expires, v.last_heard, v.next_check, v.last_sent, v.restart_at, v.restart);
+    fields(a, v.created, v.authenticated, v.established, v.expires, v.last_heard, v.next_check, v.last_sent,
+           v.restart_at, v.restart);
     fields(a, v.rekey_at, v.reauth_at, v.rival, v.reauthenticates, v.asked);
 }
 

@@ -131,7 +131,8 @@ const Key<ChildDraft> kOwnKeys[] = {
      of_config<set_duration<ChildConfig, &ChildConfig::life_time>>},
     {{"life_bytes", "bytes, such as 500m", "110 % of rekey_bytes", "After how many bytes the SA is deleted; 0: never."},
      of_config<set_bytes<ChildConfig, &ChildConfig::life_bytes>>},
-    {{"life_packets", "a whole number", "110 % of rekey_packets", "After how many packets the SA is deleted; 0: never."},
+    {{"life_packets", "a whole number", "110 % of rekey_packets",
+      "After how many packets the SA is deleted; 0: never."},
      of_config<set_number<ChildConfig, &ChildConfig::life_packets, 0, UINT64_MAX>>},
     {{"copy_df", "yes, no or set", "yes", "The outer DF bit of IPv4: copied, clear or set."}, set_copy_df},
     {{"copy_dscp", "out, in, both or none", "out",
@@ -192,8 +193,9 @@ void load_measure(const Place& place, const Measure& keys, std::array<T*, 3> val
     if (!life_given) *life = *rekey + *rekey / 10;
     if (!life_given && *life < *rekey) *life = T{};  // more than can be counted
     if (*life != T{} && *life <= *rekey && life_given)
-        findings.error(*place.node.find(keys.life), place.path + "." + keys.life,
-                       "is not above " + std::string(keys.rekey) + ", so that nothing could be rekeyed; expected more, or 0");
+        findings.error(
+            *place.node.find(keys.life), place.path + "." + keys.life,
+            "is not above " + std::string(keys.rekey) + ", so that nothing could be rekeyed; expected more, or 0");
     if (place.node.find(keys.rand) == nullptr) {
         if (*life > *rekey) *rand = *life - *rekey;
         if (*rand > *rekey) *rand = *rekey;

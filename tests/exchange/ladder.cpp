@@ -147,16 +147,19 @@ class Runner {
 
     void judge() {
         for (const std::string& complaint : world_.complaints()) wrong_.push_back(complaint);
-        if (faults_met_ != ladder_.faults.size()) wrong_.push_back("a message that was to be lost or late was not sent");
+        if (faults_met_ != ladder_.faults.size())
+            wrong_.push_back("a message that was to be lost or late was not sent");
         if (ladder_.ike_of == Side::nobody) return judge_nothing();
         if (const std::string text = disagreement(moon(), sun(), ladder_.children); !text.empty())
             return wrong_.push_back(text);
         const ike::IkeView view = moon().sas().at(0);
         judge_side("the IKE SA", ladder_.ike_of, view.initiator);
-        if ((view.initiator_spi != ike_before_) != ladder_.ike_new) wrong_.push_back("the IKE SA is not as new as it is to be");
+        if ((view.initiator_spi != ike_before_) != ladder_.ike_new)
+            wrong_.push_back("the IKE SA is not as new as it is to be");
         if (ladder_.children == 0) return;
         const std::vector<ike::Child> all = inspect(moon()).children;
-        const auto child = std::find_if(all.begin(), all.end(), [](const ike::Child& one) { return one.sa.name == "net"; });
+        const auto child =
+            std::find_if(all.begin(), all.end(), [](const ike::Child& one) { return one.sa.name == "net"; });
         if (child == all.end()) return;
         judge_side("the child", ladder_.child_of, child->initiated);
         if ((child->sa.inbound.spi != child_before_) != ladder_.child_new)

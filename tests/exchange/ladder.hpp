@@ -35,7 +35,8 @@ struct Fault {
     int late_ms = kLost;
 };
 
-// First bytes of the nonces that an end draws, in order; where both ends begin at once: Ni of its own, Nr of the peer's.
+// First bytes of the nonces that an end draws, in order; where both ends begin at once: Ni of its own, Nr of the
+// peer's.
 struct Draws {
     std::vector<Byte> moon;
     std::vector<Byte> sun;

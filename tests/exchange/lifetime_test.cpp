@@ -77,7 +77,8 @@ TEST_CASE("TRAPS 37: children and IKE SAs are replaced in time, for hours, and n
     CHECK(together("ike_rekeys_refused") == 0);
 }
 
-TEST_CASE("RFC 7296 2.8.3: a rekeyed IKE SA is reauthenticated when the first one was to be, and ends where that fails") {
+TEST_CASE(
+    "RFC 7296 2.8.3: a rekeyed IKE SA is reauthenticated when the first one was to be, and ends where that fails") {
     World world;
     add_pair(world);
     Node& moon = world.node("moon");
@@ -175,12 +176,11 @@ TEST_CASE("TRAPS 16: RFC 7296 2.9.2 an answer to a rekeying that allows less tha
     chosen.spi = std::move(spi).take();
     ipsec::TrafficSelectors less = of_moon.children.at(0).sa.remote_ts;
     less[0].range.last = *net::IpAddress::parse("10.2.0.255");
-    const Flight answer =
-        forge(sun, {.exchange = ike::ExchangeType::create_child_sa,
-                    .payloads = {ike::SaPayload{{chosen}}, ike::NoncePayload{ByteVec(32, 9)},
-                                 ike::TsI{of_moon.children.at(0).sa.local_ts}, ike::TsR{less}},
-                    .message_id = of_moon.request->message_id,
-                    .response = true});
+    const Flight answer = forge(sun, {.exchange = ike::ExchangeType::create_child_sa,
+                                      .payloads = {ike::SaPayload{{chosen}}, ike::NoncePayload{ByteVec(32, 9)},
+                                                   ike::TsI{of_moon.children.at(0).sa.local_ts}, ike::TsR{less}},
+                                      .message_id = of_moon.request->message_id,
+                                      .response = true});
     world.act(moon, moon.engine->receive({answer.to, answer.from, answer.bytes, answer.marker}, world.now()));
     CHECK(moon.backend.installed.size() == 1);
     CHECK(moon.notice_text(ike::NoticeKind::ts_unacceptable).find("less than is in use") != std::string::npos);

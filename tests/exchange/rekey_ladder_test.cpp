@@ -153,9 +153,7 @@ TEST_CASE("TRAPS 19: RFC 7296 2.18 an IKE SA is rekeyed by one end and its child
     run(alone(Do::rekey_ike, "RFC 7296 2.18"));
 }
 
-TEST_CASE("TRAPS 19: RFC 7296 2.8.2 both ends rekey the IKE SA at once") {
-    run(both(Do::rekey_ike, "RFC 7296 2.8.2"));
-}
+TEST_CASE("TRAPS 19: RFC 7296 2.8.2 both ends rekey the IKE SA at once") { run(both(Do::rekey_ike, "RFC 7296 2.8.2")); }
 
 TEST_CASE("TRAPS 19: RFC 7296 2.8.2 a rekeying of an IKE SA that the other end has finished is forgotten") {
     run(unnoticed(Do::rekey_ike, "RFC 7296 2.25.2"));
@@ -223,9 +221,12 @@ TEST_CASE("TRAPS 19: RFC 7296 2.25.2 an IKE SA is deleted while it is rekeyed, a
         const std::string who = name_of(self) + " rekeys the IKE SA, ";
         const std::vector<Begin> at_once{{0, self, Do::rekey_ike}, {0, other(self), Do::delete_ike}};
         ladders.push_back({who + "the other end deletes it", at_once});
-        ladders.push_back({who + "the other end deletes it, the DELETE is late", at_once, {{other(self), Step::inform, 1, 500}}});
-        ladders.push_back({who + "the other end deletes it, the rekeying is late", at_once, {{self, Step::create, 1, 500}}});
-        ladders.push_back({who + "and deletes it itself meanwhile", {{0, self, Do::rekey_ike}, {1, self, Do::delete_ike}}});
+        ladders.push_back(
+            {who + "the other end deletes it, the DELETE is late", at_once, {{other(self), Step::inform, 1, 500}}});
+        ladders.push_back(
+            {who + "the other end deletes it, the rekeying is late", at_once, {{self, Step::create, 1, 500}}});
+        ladders.push_back(
+            {who + "and deletes it itself meanwhile", {{0, self, Do::rekey_ike}, {1, self, Do::delete_ike}}});
     }
     for (Ladder& ladder : ladders) {
         ladder.ike_of = Side::nobody;

@@ -72,6 +72,7 @@ void World::start(Node& node) {
 }
 
 void World::restore(Node& node) {
+    act(node, node.engine->tick(now_));  // times are saved as distances from the engine's last call
     std::vector<ByteVec> saved;
     for (const IkeSaId id : node.engine->ids()) saved.push_back(must(node.engine->save(id)));
     start(node);

@@ -338,7 +338,8 @@ device = "eth0"
     CHECK(plain.children[0].rekey_bytes == 0);
     CHECK(plain.children[0].life_bytes == 0);
     CHECK(plain.children[0].rand_bytes == 0);
-    const ike::ChildConfig counted = child("rekey_bytes = \"10k\"\nrekey_packets = 1000\nlife_packets = 1500\n").children[0];
+    const ike::ChildConfig counted =
+        child("rekey_bytes = \"10k\"\nrekey_packets = 1000\nlife_packets = 1500\n").children[0];
     CHECK(counted.life_bytes == 11264);
     CHECK(counted.rand_bytes == 1024);
     CHECK(counted.rand_packets == 500);

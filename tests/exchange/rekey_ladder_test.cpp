@@ -281,6 +281,22 @@ TEST_CASE("RFC 7296 2.8.3: reauthentication makes before it breaks") {
     run(ladders);
 }
 
+TEST_CASE("TRAPS 17, 19: RFC 7296 2.8 two hundred rekeyings of each kind from each side, without a gap") {
+    std::vector<Ladder> ladders;
+    for (const Side self : kSides)
+        for (const Do what : {Do::rekey_child, Do::rekey_ike})
+            for (const char* esp : {"aes128gcm16", "aes128gcm16-x25519"}) {
+                Ladder ladder{name_of(self) + " rekeys, ESP " + esp, {}};
+                for (int i = 0; i < 200; ++i) ladder.begins.push_back({i * 100, self, what});
+                ladder.child_new = what == Do::rekey_child;
+                ladder.ike_new = what == Do::rekey_ike;
+                (what == Do::rekey_child ? ladder.child_of : ladder.ike_of) = self;
+                ladder.esp = esp;
+                ladders.push_back(ladder);
+            }
+    run(ladders);
+}
+
 TEST_CASE("TRAPS 37: a soft limit in bytes or packets begins a rekeying, at one end or at both") {
     std::vector<Ladder> ladders{
         {"moon", {{0, Side::moon, Do::soft_expire}}},

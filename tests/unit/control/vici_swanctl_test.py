@@ -93,4 +93,14 @@ def initiate():
     check("CHILD_SA config 'nets' not found" in err, err)
 
 
+@case("swanctl --rekey names children and IKE SAs, and --reauth")
+def rekey():
+    for words in (("--child", "net"), ("--ike", "carol"), ("--ike", "carol", "--reauth"), ("--ike-id", "3"), ("--child-id", "7")):
+        code, out, err = swanctl("--rekey", *words)
+        check_equal((code, err), (0, ""), str(words))
+        check("rekey completed successfully" in out, out)
+    code, _, err = swanctl("--rekey", "--child", "net", "--reauth")
+    check(code != 0 and "not about children" in err, err)
+
+
 main(before=set_up, after=tear_down)

@@ -20,6 +20,12 @@ void keep(EngineState& engine, IkeSa& sa, const PeerRequest& request, const KePa
 Child* rekeyed_child(EngineState& engine, IkeSa& sa, const PeerRequest& request, const NotifyPayload& rekey) {
     const Spi spi(rekey.spi.size() == 4 ? ByteReader(rekey.spi).u32().value_or(0) : 0);
     Child* child = find_child_by_outbound(sa, spi);
+    // It may be the one that the peer has made for us, in an answer that is still on its way.
+    const bool awaited = sa.active && sa.active->kind == TaskKind::create_child && sa.request;
+    if (!child && awaited) {
+        refuse(engine, sa, request, make_notify(NotifyType::temporary_failure));
+        return nullptr;
+    }
     if (!child || child->state == ChildState::rekeyed) {
         NotifyPayload missing = make_notify(NotifyType::child_sa_not_found);
         missing.protocol = ipsec::Protocol::esp;

@@ -124,6 +124,8 @@ struct IkeView {
     bool nat_remote = false;
     ipsec::Suite suite;
     Instant established;  // epoch where not
+    Instant rekey_at;     // soft lifetimes; epoch where there are none
+    Instant reauth_at;
     std::vector<ChildView> children;
 };
 

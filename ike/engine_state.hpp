@@ -31,7 +31,9 @@ inline constexpr Duration kRekeyedLinger = std::chrono::seconds(5);
 inline constexpr std::uint8_t kMaxRestarts = 5;  // of IKE_SA_INIT by COOKIE and INVALID_KE_PAYLOAD together (TRAPS 5)
 inline constexpr std::uint8_t kMaxRetries = 5;   // of one CREATE_CHILD_SA
 inline constexpr std::size_t kMaxGone = 8;       // DELETEs remembered that may have overtaken an answer
-inline constexpr std::size_t kNonceSize = 32;    // at least half of every prf's key (RFC 7296 2.10)
+inline constexpr std::uint32_t kRekeyFromId =
+    1U << 31;                                  // the message ID, of either direction, that is far enough (TRAPS 2)
+inline constexpr std::size_t kNonceSize = 32;  // at least half of every prf's key (RFC 7296 2.10)
 inline constexpr std::uint16_t kPort = 500;
 inline constexpr std::uint16_t kPortNatT = 4500;
 inline constexpr unsigned kPublicNotices = 10;  // about strangers: at once, and then one a second (TRAPS 23)

@@ -38,6 +38,11 @@ std::string down_text(const IkeSa& sa, CloseReason reason, const std::string& te
            (sa.established == Instant{} ? " was not established" : " is closed");
 }
 
+// Message IDs do not wrap (RFC 7296 2.2): the IKE SA is rekeyed while there are plenty left.
+void look_at_message_id(EngineState& engine, IkeSa& sa, std::uint32_t id) {
+    if (id == kRekeyFromId) sa.rekey_at = engine.now;
+}
+
 void drop_offer(EngineState& engine, const Task& task) {
     if (task.offer.spi.value != 0) release_spi(engine, task.offer.spi);
 }
@@ -79,6 +84,7 @@ void begin_request(EngineState& engine, IkeSa& sa, ExchangeType exchange, std::s
                         .message_id = sa.next_id};
     ByteVec bytes = seal_message(engine, sa, header, payloads);
     begin(engine, sa, {.message_id = sa.next_id++, .exchange = exchange, .bytes = std::move(bytes)});
+    look_at_message_id(engine, sa, sa.next_id);
 }
 
 void end_task(EngineState& engine, IkeSa& sa) {
@@ -100,6 +106,7 @@ void respond(EngineState& engine, IkeSa& sa, const Path& path, const Header& req
 void respond_plain(EngineState& engine, IkeSa& sa, const Path& path, ByteVec bytes) {
     sa.last_response = std::move(bytes);
     ++sa.expected_id;
+    look_at_message_id(engine, sa, sa.expected_id);
     send_bytes(engine, sa, path, sa.last_response);
     touch(engine, sa);
 }

@@ -36,6 +36,9 @@ IkeSa& make_successor(EngineState& engine, IkeSa& old, const Successor& made) {
     fresh.created = old.created;
     fresh.authenticated = old.authenticated;
     fresh.reauth_at = old.reauth_at;
+    // Due, and under way: nothing is gained by rekeying meanwhile.
+    if (old.connection->reauth_time.count() != 0 && old.reauth_at == Instant{})
+        fresh.reauth_at = engine.now + kRekeyRetry;
     fresh.suite = made.suite;
     fresh.low_nonce = std::min(to_vec(made.nonces.i), to_vec(made.nonces.r));
     const SecretBytes seed = rekey_skeyseed(old.suite.prf, old.keys.sk_d, made.nonces, made.shared);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include "tests/exchange/inspect.hpp"
 
@@ -36,6 +37,10 @@ class Continuity {
         }
         if (current.count("net") == 0) return wrong.push_back(from.name + " has nothing to send on");
         for (const auto& [name, spi] : current) used[spi] = world.now();
+        std::set<std::string>& up = up_[from.name];
+        for (const auto& [name, spi] : current) up.insert(name);
+        for (const std::string& name : up)
+            if (current.count(name) == 0) wrong.push_back(from.name + " has nothing any more to send on for " + name);
         for (const auto& [spi, when] : used)
             if (world.now() - when <= 1s && !opens(to, spi))
                 wrong.push_back(to.name + " cannot open what " + from.name + " sends or has sent");
@@ -46,6 +51,7 @@ class Continuity {
             if (child.inbound.spi == spi) return true;
         return false;
     }
+    std::map<std::string, std::set<std::string>> up_;     // by the end that sends: children that it could send on
     std::map<std::string, std::map<Spi, Instant>> used_;  // by the end that sends: SPI, when it was last the newest
 };
 

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "ike/lifetime.hpp"
+#include "ike/save.hpp"
 #include "tests/exchange/inspect.hpp"
 
 using namespace sluice;
@@ -187,4 +188,46 @@ TEST_CASE("TRAPS 16: RFC 7296 2.9.2 an answer to a rekeying that allows less tha
     const ike::IkeSa after = inspect(moon);
     REQUIRE(after.active);
     CHECK(after.active->kind == ike::TaskKind::delete_child);
+}
+
+namespace {
+
+// Restarts a node with its IKE SA as if it had sent and answered so many requests more.
+void advance_ids(World& world, Node& node, std::uint32_t by) {
+    SeededRandom random(99);
+    ike::EngineState editor(node.config, random);
+    for (const ike::ConnectionConfig& connection : node.connections)
+        editor.connections.push_back(std::make_shared<const ike::ConnectionConfig>(connection));
+    world.act(node, node.engine->tick(world.now()));
+    ike::IkeSa sa = *ike::load_ike_sa(editor, *node.engine->save(node.sas().at(0).id), world.now());
+    editor.now = world.now();
+    sa.next_id += by;
+    sa.expected_id += by;
+    const ByteVec saved = ike::save_ike_sa(editor, sa);
+    world.start(node);
+    REQUIRE(node.engine->restore(saved, world.now()));
+}
+
+}  // namespace
+
+TEST_CASE("TRAPS 2: an IKE SA whose message IDs come far is rekeyed, and begins at 0 again") {
+    World world;
+    add_pair(world);
+    Node& moon = world.node("moon");
+    Node& sun = world.node("sun");
+    world.initiate(moon, "to-sun", "net");
+    world.run(2s);
+    const bool by_moon = GENERATE(true, false);
+    const std::uint64_t before = moon.sas().at(0).initiator_spi;
+    for (Node* node : {&moon, &sun}) advance_ids(world, *node, ike::kRekeyFromId - 3);
+    Node& asks = by_moon ? moon : sun;
+    for (int i = 0; i < 4; ++i) {
+        world.act(asks, asks.engine->rekey({.child = "net"}, world.now())->actions);
+        world.run(6s);
+    }
+    CHECK(moon.sas().at(0).initiator_spi != before);
+    CHECK(inspect(moon).next_id < 20);
+    CHECK(inspect(moon).expected_id < 20);
+    CHECK(disagreement(moon, sun) == "");
+    CHECK(world.complaints().empty());
 }

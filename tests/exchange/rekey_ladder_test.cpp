@@ -275,6 +275,9 @@ TEST_CASE("RFC 7296 2.8.3: reauthentication makes before it breaks") {
         add("the DELETE is lost", {}, {{self, Step::inform}});
         add("two children", {{0, self, Do::second_child}}, {});
         ladders.back().children = 2;
+        add("two children, and the request for the second one is lost twice", {{0, self, Do::second_child}},
+            {{self, Step::create, 2}, {self, Step::create, 3}});
+        ladders.back().children = 2;
         add("the peer rekeys the old IKE SA meanwhile", {}, {});
         ladders.back().begins.push_back({1001, other(self), Do::rekey_ike});
     }

@@ -45,6 +45,7 @@ def list_sas():
         "  local  'moon.sluice.test' @ 192.0.2.1[4500]",
         "  remote 'carol@sluice.test' @ 198.51.100.9[61234]",
         "  AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/CURVE_25519",
+        "  established 100s ago, rekeying in 13000s, reauth in 86000s",
         "  net: #7, reqid 5, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16-256/ESN",
         "    installed 90s ago, expires in 510s",
         "    in  c1020304,   1008 bytes,    12 packets,     4s ago",

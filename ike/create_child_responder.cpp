@@ -145,6 +145,7 @@ void create_child_request(EngineState& engine, IkeSa& sa, const PeerRequest& req
     PeerOffer offer{.sa = offered, .ts_i = message.find<TsI>(), .ts_r = message.find<TsR>()};
     if (!offer.ts_i && !offer.ts_r) return rekey_ike_request(engine, sa, request);
     if (!offer.ts_i || !offer.ts_r) return refuse(engine, sa, request, make_notify(NotifyType::invalid_syntax));
+    claim_children(engine, sa);
     if (rekeying_ike(sa)) return refuse(engine, sa, request, make_notify(NotifyType::temporary_failure));
     offer.with_ke = WithKe::yes;
     if (const auto* rekey = message.notify(NotifyType::rekey_sa)) {

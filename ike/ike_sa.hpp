@@ -208,7 +208,9 @@ struct IkeSa {
     Instant reauth_at;
     std::uint64_t rival = 0;            // our SPI of what the peer's rekeying made while our own waits for its answer
     std::uint64_t reauthenticates = 0;  // our SPI of the IKE SA that this one takes over from by a new IKE_AUTH
-    std::vector<std::string> asked;     // its children that were asked for here, by their names
+    std::uint64_t rival_of = 0;         // our SPI of the IKE SA that has this one for its rival
+    std::uint64_t reauthenticated_by = 0;  // and of the one that takes over from this one
+    std::vector<std::string> asked;        // its children that were asked for here, by their names
 
     // RFC 7296 2.2: SPIs in the order of the wire.
     std::uint64_t initiator_spi() const { return initiator ? local_spi : remote_spi; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/child.hpp"
+#include "ike/rekey_ike.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -125,6 +126,7 @@ void informational_request(EngineState& engine, IkeSa& sa, const Message& messag
         notice(engine, sa, NoticeKind::authentication_failed, text);
         return close_sa(engine, sa, CloseReason::failed, text);
     }
+    if (!deletes.empty()) claim_children(engine, sa);
     DeletePayload answer{.protocol = ipsec::Protocol::esp};
     for (const DeletePayload* payload : deletes)
         if (payload->protocol == ipsec::Protocol::esp)

@@ -35,13 +35,11 @@ void reauthenticate(EngineState& engine, IkeSa& old) {
         return child.state == ChildState::installed && connection && find_child(*connection, child.sa.name);
     });
     if (first == old.children.end()) return;
-    bool begun = false;
-    engine.table.for_each([&](const IkeSa& other) {
-        begun = begun || (other.reauthenticates == old.local_spi && other.phase != Phase::closed);
-    });
-    if (begun) return;
+    if (const IkeSa* begun = engine.table.by_local_spi(old.reauthenticated_by); begun && begun->phase != Phase::closed)
+        return;
     IkeSa& fresh = initiate_ike_sa(engine, connection, old.path, {.child = first->sa.name});
     fresh.reauthenticates = old.local_spi;
+    old.reauthenticated_by = fresh.local_spi;
     fresh.asked.push_back(first->sa.name);
 }
 

@@ -2,6 +2,7 @@
 #include "ike/rekey_ike.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ike/auth_exchange.hpp"
 #include "ike/init.hpp"
@@ -64,11 +65,18 @@ void move_children(EngineState& engine, IkeSa& from, IkeSa& to) {
     for (Task& task : from.queue)
         if (task.kind != TaskKind::rekey_ike) to.queue.push_back(std::move(task));
     from.queue.clear();
-    engine.table.for_each([&](IkeSa& other) {
-        if (other.reauthenticates == from.local_spi) other.reauthenticates = to.local_spi;
-    });
+    if (IkeSa* fresh = from.reauthenticated_by != 0 ? engine.table.by_local_spi(from.reauthenticated_by) : nullptr) {
+        fresh->reauthenticates = to.local_spi;
+        to.reauthenticated_by = std::exchange(from.reauthenticated_by, 0);
+    }
     touch(engine, from);
     touch(engine, to);
+}
+
+void claim_children(EngineState& engine, IkeSa& rival) {
+    IkeSa* old = rival.rival_of != 0 ? engine.table.by_local_spi(rival.rival_of) : nullptr;
+    rival.rival_of = 0;
+    if (old && old->rival == rival.local_spi) move_children(engine, *old, rival);
 }
 
 void yield_to_rival(EngineState& engine, IkeSa& sa) {
@@ -105,7 +113,11 @@ void rekey_ike_request(EngineState& engine, IkeSa& sa, const PeerRequest& reques
                                         KePayload{ke->group, request.outcome->pair.public_value}};
     respond(engine, sa, request.path, request.message.header, payloads);
     next.path = request.path;
-    if (rekeying_ike(sa)) return void(sa.rival = next.local_spi);
+    if (rekeying_ike(sa)) {
+        sa.rival = next.local_spi;
+        next.rival_of = sa.local_spi;
+        return;
+    }
     if (sa.active && sa.active->kind == TaskKind::rekey_ike) end_task(engine, sa);  // nothing was sent
     move_children(engine, sa, next);
 }

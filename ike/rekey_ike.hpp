@@ -36,6 +36,9 @@ struct Successor {
 IkeSa& make_successor(EngineState& engine, IkeSa& old, const Successor& made);
 // Children, tasks and what follows an IKE SA.
 void move_children(EngineState& engine, IkeSa& from, IkeSa& to);
+// A request about children over what the peer made: for the peer they are there already, so they move, whatever the
+// nonces will say of the other one.
+void claim_children(EngineState& engine, IkeSa& rival);
 // The peer's rekeying is the one that counts: ours is forgotten. Nothing where there is no rival.
 void yield_to_rival(EngineState& engine, IkeSa& sa);
 ByteVec ike_spi_bytes(std::uint64_t spi);

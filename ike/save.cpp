@@ -104,7 +104,7 @@ void describe(A& a, IkeSa& v) {
     fields(a, v.children);
     fields(a, v.created, v.authenticated, v.established, v.expires, v.last_heard, v.next_check, v.last_sent,
            v.restart_at, v.restart);
-    fields(a, v.rekey_at, v.reauth_at, v.rival, v.reauthenticates, v.asked);
+    fields(a, v.rekey_at, v.reauth_at, v.rival, v.rival_of, v.reauthenticates, v.reauthenticated_by, v.asked);
 }
 
 namespace {

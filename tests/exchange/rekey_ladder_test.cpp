@@ -193,6 +193,41 @@ TEST_CASE("TRAPS 20: RFC 7296 2.25.1 a DELETE that overtakes the answer leaves n
     run(ladders);
 }
 
+TEST_CASE("TRAPS 18: RFC 7296 2.25.1 the peer rekeys what it made in an answer that has not come yet") {
+    std::vector<Ladder> ladders;
+    for (const Side self : kSides) {
+        Ladder late{"the answer of " + name_of(other(self)) + " is late",
+                    {{0, self, Do::rekey_child}, {50, other(self), Do::rekey_child}},
+                    {{other(self), Step::created, 1, 900}}};
+        late.child_new = true;
+        late.child_of = other(self);
+        ladders.push_back(late);
+        late.name = "the answer of " + name_of(other(self)) + " is lost";
+        late.faults[0].late_ms = kLost;
+        ladders.push_back(late);
+    }
+    run(ladders);
+}
+
+TEST_CASE("TRAPS 19: RFC 7296 2.8.2 what comes over the new IKE SA before the old one is deleted finds its children") {
+    std::vector<Ladder> ladders;
+    for (const Side late : kSides)
+        for (const Do what : {Do::rekey_child, Do::delete_child, Do::second_child}) {
+            const Side first = other(late);
+            Ladder ladder{name_of(first) + " rekeys the IKE SA and goes on at once, its DELETE is late and " +
+                              name_of(late) + "'s own rekeying lost",
+                          {{0, late, Do::rekey_ike}, {0, first, Do::rekey_ike}, {20, first, what}},
+                          {{late, Step::create}, {first, Step::inform, 1, 500}}};
+            ladder.ike_new = true;
+            ladder.ike_of = first;
+            ladder.child_new = what == Do::rekey_child;
+            ladder.children = what == Do::second_child ? 2 : what == Do::delete_child ? 0 : 1;
+            ladder.gapless = what != Do::delete_child;
+            ladders.push_back(ladder);
+        }
+    run(ladders);
+}
+
 TEST_CASE("TRAPS 18: RFC 7296 2.25.1 both ends delete the same child, or one deletes what it is rekeying") {
     std::vector<Ladder> ladders{
         {"both delete the child at once", {{0, Side::moon, Do::delete_child}, {0, Side::sun, Do::delete_child}}},

@@ -42,6 +42,17 @@ TEST_CASE("A saved IKE SA is restored as it was, in every phase of every exchang
         world.run(100us);
         compare();
     }
+    using Replacement = ike::Engine::Replacement;
+    for (const ike::Engine::RekeyRequest& request :
+         {ike::Engine::RekeyRequest{.child = "net"}, ike::Engine::RekeyRequest{.ike = "to-sun"},
+          ike::Engine::RekeyRequest{.ike = "to-sun", .how = Replacement::reauthenticate}}) {
+        world.act(moon, moon.engine->rekey(request, world.now())->actions);
+        for (int i = 0; i < 100; ++i) {
+            world.run(100us);
+            compare();
+        }
+        world.run(8s);
+    }
     world.run(20s);
     compare();
     world.act(moon, *moon.engine->terminate({.ike = "to-sun"}, world.now()));

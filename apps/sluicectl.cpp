@@ -16,6 +16,7 @@ constexpr const char* kUsage =
     "  list-sas     show IKE SAs and their children; --ike, --child, --ike-id, --child-id choose\n"
     "  list-conns   show the configured connections; --ike chooses\n"
     "  initiate     --child NAME [--ike NAME] [--timeout S]: bring a child up\n"
+    "  rekey        --child NAME | --ike NAME [--reauth] | --child-id N | --ike-id N: begin to give SAs new keys\n"
     "  terminate    --child NAME | --ike NAME | --child-id N | --ike-id N [--timeout S]: take SAs down\n"
     "  stats        show uptime, workers and counts\n"
     "  version      show the daemon's version\n"
@@ -31,6 +32,7 @@ po::options_description options(CtlRequest& request) {
     add("ike", po::value(&request.ike)->value_name("NAME"), "a connection's name");
     add("child-id", po::value(&request.child_id)->value_name("N"), "a child SA's number, as list-sas shows it");
     add("ike-id", po::value(&request.ike_id)->value_name("N"), "an IKE SA's number");
+    add("reauth", po::bool_switch(&request.reauth), "rekey: authenticate anew, and make before breaking");
     add("timeout", po::value<unsigned>()->value_name("S"), "seconds to wait; 0: do not wait");
     return all;
 }

@@ -4,6 +4,7 @@
 #include "ike/child.hpp"
 #include "ike/create_child.hpp"
 #include "ike/duplicates.hpp"
+#include "ike/lifetime.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -99,11 +100,11 @@ void auth_request(EngineState& engine, IkeSa& sa, const Message& message, const 
 void set_established(EngineState& engine, IkeSa& sa) {
     engine.table.set_phase(sa, Phase::established);
     sa.established = engine.now;
+    if (sa.authenticated == Instant{}) sa.authenticated = engine.now;
     sa.last_heard = engine.now;
     sa.persistent = false;
     const ConnectionConfig& config = *sa.connection;
-    const Duration hard = config.rekey_time + (config.over_time.count() ? config.over_time : config.rekey_time / 10);
-    sa.expires = config.rekey_time.count() ? engine.now + hard : Instant{};
+    start_lifetime(engine, sa);
     schedule_liveness(engine, sa);
     ++engine.counters.established;
     notice(engine, sa, NoticeKind::ike_up,

@@ -4,16 +4,26 @@
 #include <algorithm>
 #include <cassert>
 
+#include "ike/init.hpp"
 #include "ike/key_log.hpp"
+#include "ike/lifetime.hpp"
 
 namespace sluice::ike {
-namespace {
 
 ByteVec spi_bytes(Spi spi) {
     ByteWriter out;
     out.u32(spi.value);
     return std::move(out).take();
 }
+
+bool all_inside(const ipsec::TrafficSelectors& inner, const ipsec::TrafficSelectors& outer) {
+    return std::all_of(inner.begin(), inner.end(), [&](const ipsec::TrafficSelector& one) {
+        return std::any_of(outer.begin(), outer.end(),
+                           [&](const ipsec::TrafficSelector& other) { return other.contains(one); });
+    });
+}
+
+namespace {
 
 ipsec::TrafficSelectors resolved(const std::vector<ipsec::ConfiguredSelector>& configured, const net::IpAddress& own) {
     ipsec::TrafficSelectors list;
@@ -43,13 +53,6 @@ ipsec::Proposals wire_proposals(const ipsec::Proposals& configured, Spi spi, Wit
     }
     for (std::size_t i = 0; i < list.size(); ++i) list[i].number = static_cast<std::uint8_t>(i + 1);
     return list;
-}
-
-bool all_inside(const ipsec::TrafficSelectors& inner, const ipsec::TrafficSelectors& outer) {
-    return std::all_of(inner.begin(), inner.end(), [&](const ipsec::TrafficSelector& one) {
-        return std::any_of(outer.begin(), outer.end(),
-                           [&](const ipsec::TrafficSelector& other) { return other.contains(one); });
-    });
 }
 
 // Tries one child of the configuration; nullopt where its selectors have nothing in common with the offer.
@@ -108,15 +111,9 @@ Spi spi_of(const ipsec::Proposal& proposal) {
     return Spi(ByteReader(proposal.spi).u32().value_or(0));
 }
 
-crypto::Group offer_group(const ChildConfig& child) {
-    for (const ipsec::Proposal& proposal : child.esp_proposals)
-        for (const ipsec::Transform& transform : proposal.transforms)
-            if (transform.type == ipsec::TransformType::ke && crypto::find_group(crypto::Group(transform.id)))
-                return crypto::Group(transform.id);
-    return crypto::Group::none;
-}
+crypto::Group offer_group(const ChildConfig& child) { return first_group(child.esp_proposals); }
 
-std::vector<Payload> make_offer(EngineState& engine, const IkeSa& sa, ChildOffer& offer, WithKe with_ke) {
+std::vector<Payload> make_offer(EngineState& engine, IkeSa& sa, ChildOffer& offer, WithKe with_ke) {
     const ChildConfig* child = find_child(*sa.connection, offer.child);
     assert(child);  // looked up when the task was made, and an SA keeps its connection
     if (offer.spi.value == 0) offer.spi = reserve_spi(engine);
@@ -127,7 +124,10 @@ std::vector<Payload> make_offer(EngineState& engine, const IkeSa& sa, ChildOffer
         offer.local_ts.push_back(exactly(offer.packet->source, *offer.packet, offer.packet->source_port));
         offer.remote_ts.push_back(exactly(offer.packet->destination, *offer.packet, offer.packet->destination_port));
     }
-    if (!offer.packet || !offer.single_pair) {
+    if (const Child* old = find_child_by_inbound(sa, offer.rekeys)) {  // not narrower than in use (RFC 7296 2.9.2)
+        offer.local_ts = old->sa.local_ts;
+        offer.remote_ts = old->sa.remote_ts;
+    } else if (!offer.packet || !offer.single_pair) {
         for (auto& ts : resolved(child->local_ts, sa.path.local.address)) offer.local_ts.push_back(ts);
         for (auto& ts : resolved(child->remote_ts, sa.path.remote.address)) offer.remote_ts.push_back(ts);
     }
@@ -206,9 +206,7 @@ Child& install_child(EngineState& engine, IkeSa& sa, const NewChild& made) {
     pair.encap = sa.encapsulated();
     pair.local_ts = made.local_ts;
     pair.remote_ts = made.remote_ts;
-    const Duration hard = config.life_time.count() != 0 ? config.life_time : config.rekey_time / 10 * 11;
-    pair.lifetime = {config.rekey_bytes,  config.life_bytes, config.rekey_packets,
-                     config.life_packets, config.rekey_time, hard};
+    pair.lifetime = draw_lifetime(engine, config);
     pair.df = config.copy_df;
     pair.dscp = config.copy_dscp;
     pair.copy_ecn = config.copy_ecn;
@@ -217,8 +215,9 @@ Child& install_child(EngineState& engine, IkeSa& sa, const NewChild& made) {
     pair.iv_node = engine.config.node;
     pair.iv_incarnation = engine.config.incarnation;
     pair.segment_address = sa.path.remote.address;
-    pair.outbound_ready = made.replaces == ChildSaId{};
-    if (hard.count() != 0) child.expires = engine.now + hard;
+    pair.outbound_ready = made.outbound_ready;
+    if (pair.lifetime.soft_time.count() != 0) child.rekey_at = engine.now + pair.lifetime.soft_time;
+    if (pair.lifetime.hard_time.count() != 0) child.expires = engine.now + pair.lifetime.hard_time;
     engine.child_owners[pair.id] = sa.id;
     sa.children.push_back(std::move(child));
 
@@ -243,6 +242,29 @@ void remove_child(EngineState& engine, IkeSa& sa, ChildSaId id, const std::strin
     ++engine.counters.child_removed;
     child_notice(engine, sa, found->sa, NoticeKind::child_down, text);
     sa.children.erase(found);
+}
+
+void delete_child(EngineState& engine, IkeSa& sa, Child& child) {
+    child.state = ChildState::deleting;
+    enqueue(engine, sa, {.kind = TaskKind::delete_child, .spis = {child.sa.inbound.spi}});
+}
+
+void drop_child(EngineState& engine, IkeSa& sa, Child& child, const std::string& text) {
+    const bool replaced = std::any_of(sa.children.begin(), sa.children.end(), [&](const Child& other) {
+        return other.replaces == child.sa.inbound.spi && other.state == ChildState::installed;
+    });
+    if (!replaced) return remove_child(engine, sa, child.sa.id, text);
+    child.state = ChildState::deleted;
+    child.rekey_at = {};
+    child.expires = engine.now + kRekeyedLinger;
+}
+
+void promote(EngineState& engine, IkeSa& sa, Spi old) {
+    for (Child& child : sa.children) {
+        if (child.replaces != old || child.state != ChildState::installed || child.sa.outbound_ready) continue;
+        child.sa.outbound_ready = true;
+        engine.out.push_back(EnableOutbound{child.sa.id});
+    }
 }
 
 Child* find_child_by_outbound(IkeSa& sa, Spi spi) {

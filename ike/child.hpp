@@ -14,7 +14,7 @@ namespace sluice::ike {
 enum class WithKe { no, yes };
 
 // Fills in the offer (SPI, proposals, selectors; the trigger packet's come first) and gives SA, TSi and TSr.
-std::vector<Payload> make_offer(EngineState& engine, const IkeSa& sa, ChildOffer& offer, WithKe with_ke);
+std::vector<Payload> make_offer(EngineState& engine, IkeSa& sa, ChildOffer& offer, WithKe with_ke);
 
 // The group that a CREATE_CHILD_SA for this child begins with; none without PFS.
 crypto::Group offer_group(const ChildConfig& child);
@@ -56,7 +56,8 @@ struct NewChild {
     Nonces nonces;  // of the exchange
     SecretBytes shared;
     bool initiated = false;
-    ChildSaId replaces;
+    Spi replaces;                // our inbound SPI of the child that it rekeys
+    bool outbound_ready = true;  // whether it may carry what we send
 };
 Child& install_child(EngineState& engine, IkeSa& sa, const NewChild& made);
 // Tells the backend and whoever waits; the SPI is free again.
@@ -66,6 +67,17 @@ Child* find_child_by_outbound(IkeSa& sa, Spi spi);
 Child* find_child_by_inbound(IkeSa& sa, Spi spi);
 Child* find_child_by_id(IkeSa& sa, ChildSaId id);
 
+// Queues our DELETE of a child. What it carries goes on until the answer is here.
+void delete_child(EngineState& engine, IkeSa& sa, Child& child);
+// Removes a child that both ends have deleted: at once, or, where another one took over, after kRekeyedLinger, for what
+// is still in flight (TRAPS 17).
+void drop_child(EngineState& engine, IkeSa& sa, Child& child, const std::string& text);
+// The children that replace one may carry outbound traffic at the latest now (TRAPS 17).
+void promote(EngineState& engine, IkeSa& sa, Spi old);
+
+bool all_inside(const ipsec::TrafficSelectors& inner, const ipsec::TrafficSelectors& outer);
+
+ByteVec spi_bytes(Spi spi);
 // The SPI in a proposal, or 0.
 Spi spi_of(const ipsec::Proposal& proposal);
 

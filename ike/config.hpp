@@ -36,7 +36,8 @@ enum class StartAction : std::uint8_t { none, trap, start };
 enum class CloseAction : std::uint8_t { none, trap, start };
 enum class DpdAction : std::uint8_t { clear, trap, restart };
 
-// A child as swanctl.conf has it (connections.NAME.children.NAME). Zero durations and counts are "no limit".
+// A child as swanctl.conf has it (connections.NAME.children.NAME). Zero durations and counts are "no limit": swanctl's
+// defaults (life_* is 110 % of rekey_*) are worked out where the configuration is read.
 struct ChildConfig {
     std::string name;
     std::vector<ipsec::ConfiguredSelector> local_ts;  // default: dynamic
@@ -54,6 +55,10 @@ struct ChildConfig {
     std::uint64_t life_bytes = 0;
     std::uint64_t rekey_packets = 0;
     std::uint64_t life_packets = 0;
+    // How much earlier than rekey_* an SA is replaced at the most: evenly spread, so that the two ends rarely collide.
+    Duration rand_time{};
+    std::uint64_t rand_bytes = 0;
+    std::uint64_t rand_packets = 0;
     ipsec::CopyDf copy_df = ipsec::CopyDf::copy;
     ipsec::CopyDscp copy_dscp = ipsec::CopyDscp::out;
     bool copy_ecn = true;
@@ -73,8 +78,12 @@ struct ConnectionConfig {
     AuthConfig remote;
     bool encap = false;    // force UDP encapsulation
     Duration dpd_delay{};  // 0: no liveness checks of its own
+    // Zero is never. The hard lifetime is over_time after the earlier of rekey_time and reauth_time; rand_time is as
+    // a child's.
     Duration rekey_time{};
+    Duration reauth_time{};
     Duration over_time{};
+    Duration rand_time{};
     std::vector<ChildConfig> children;
 };
 

@@ -32,6 +32,10 @@ namespace sluice::ike {
     X(child_installed)                                                                   \
     X(child_removed)                                                                     \
     X(duplicates_closed) /* redundant SAs of two ends that began at once (TRAPS 20) */   \
+    X(child_rekeys)      /* children that this end's rekeying replaced */                \
+    X(ike_rekeys)        /* the same of IKE SAs */                                       \
+    X(rekeys_refused)    /* rekeyings of this end that came to nothing */                \
+    X(reauthentications) /* IKE SAs that a new IKE_AUTH of this end replaced */          \
     X(acquires)                                                                          \
     X(acquires_ignored) /* an SA is there or under way already */                        \
     X(endpoint_changes) /* a NAT gave the peer another address or port (TRAPS 24) */     \

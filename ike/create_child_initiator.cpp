@@ -4,6 +4,7 @@
 #include "ike/create_child.hpp"
 #include "ike/duplicates.hpp"
 #include "ike/init.hpp"
+#include "ike/lifetime.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -14,27 +15,75 @@ void send_offer(EngineState& engine, IkeSa& sa) {
     std::vector<Payload> payloads = make_offer(engine, sa, offer, with_ke ? WithKe::yes : WithKe::no);
     payloads.insert(payloads.begin() + 1, NoncePayload{offer.nonce});
     if (with_ke) payloads.insert(payloads.begin() + 2, KePayload{offer.ke.group, offer.ke.public_value});
+    if (offer.rekeys.value != 0)  // names what the sender receives on (RFC 7296 1.3.3)
+        payloads.insert(payloads.begin(),
+                        NotifyPayload{NotifyType::rekey_sa, ipsec::Protocol::esp, spi_bytes(offer.rekeys), {}});
     begin_request(engine, sa, ExchangeType::create_child_sa, payloads);
 }
 
-void install_offer(EngineState& engine, IkeSa& sa, const ChildOffer& offer, SecretBytes shared) {
-    install_child(engine, sa,
-                  {.config = find_child(*sa.connection, offer.child),
-                   .suite = offer.suite,
-                   .inbound = offer.spi,
-                   .outbound = offer.peer_spi,
-                   .local_ts = offer.answer_local_ts,
-                   .remote_ts = offer.answer_remote_ts,
-                   .nonces = {offer.nonce, offer.peer_nonce},
-                   .shared = std::move(shared),
-                   .initiated = true});
+// The child that an offer is to replace; null where there is none any more.
+Child* replaced_by(IkeSa& sa, const ChildOffer& offer) {
+    Child* child = offer.rekeys.value != 0 ? find_child_by_inbound(sa, offer.rekeys) : nullptr;
+    return child && child->state != ChildState::deleted ? child : nullptr;
+}
+
+// Whether both ends rekeyed the same child at once and the lowest of the four nonces is one of ours: what we made is
+// redundant then, and ours to delete (RFC 7296 2.8.1, TRAPS 18).
+bool loses(const IkeSa& sa, const ChildOffer& offer) {
+    return offer.rekeys.value != 0 && std::any_of(sa.children.begin(), sa.children.end(), [&](const Child& other) {
+               return other.replaces == offer.rekeys && !other.initiated && other.state == ChildState::installed &&
+                      std::min(offer.nonce, offer.peer_nonce) < other.low_nonce;
+           });
+}
+
+// The peer deleted it before its answer was here: nothing is installed that has one side only (TRAPS 20).
+void forget_offer(EngineState& engine, IkeSa& sa) {
+    const Spi spi = sa.active->offer.spi;
     end_task(engine, sa);
+    release_spi(engine, spi);
+}
+
+void install_offer(EngineState& engine, IkeSa& sa, const ChildOffer& offer, SecretBytes shared) {
+    if (std::find(offer.gone.begin(), offer.gone.end(), offer.peer_spi) != offer.gone.end())
+        return forget_offer(engine, sa);
+    const Child* old = replaced_by(sa, offer);
+    const bool unwanted = loses(sa, offer) || (old && old->state == ChildState::deleting);
+    Child& fresh = install_child(engine, sa,
+                                 {.config = find_child(*sa.connection, offer.child),
+                                  .suite = offer.suite,
+                                  .inbound = offer.spi,
+                                  .outbound = offer.peer_spi,
+                                  .local_ts = offer.answer_local_ts,
+                                  .remote_ts = offer.answer_remote_ts,
+                                  .nonces = {offer.nonce, offer.peer_nonce},
+                                  .shared = std::move(shared),
+                                  .initiated = true,
+                                  .replaces = offer.rekeys,
+                                  .outbound_ready = !unwanted});
+    end_task(engine, sa);
+    if (unwanted) {
+        delete_child(engine, sa, fresh);
+    } else if (Child* replaced = replaced_by(sa, offer)) {
+        delete_child(engine, sa, *replaced);
+    }
+    if (!unwanted && offer.rekeys.value != 0) ++engine.counters.child_rekeys;
     close_duplicates(engine, sa);
 }
 
 // The peer has installed what we cannot use: it is told to drop it. Its outbound SPI is our inbound one.
 void give_back(EngineState& engine, IkeSa& sa, const ChildOffer& offer) {
     enqueue(engine, sa, {.kind = TaskKind::delete_child, .spis = {offer.spi}});
+}
+
+// An answer to a rekeying has to serve all that is in use (RFC 7296 2.9.2, TRAPS 16).
+std::optional<AnswerFailure> narrower_than_in_use(IkeSa& sa, const ChildOffer& offer) {
+    const Child* old = replaced_by(sa, offer);
+    if (!old ||
+        (all_inside(old->sa.local_ts, offer.answer_local_ts) && all_inside(old->sa.remote_ts, offer.answer_remote_ts)))
+        return std::nullopt;
+    return AnswerFailure{NotifyType::ts_unacceptable,
+                         "the peer allows less than is in use: " + ipsec::to_string(offer.answer_local_ts) +
+                             " === " + ipsec::to_string(offer.answer_remote_ts)};
 }
 
 // Waits a little, with the same SPI and selectors, a new nonce, and the group that ke names (none: the first).
@@ -47,13 +96,8 @@ void try_again(EngineState& engine, IkeSa& sa, ChildOffer offer, Duration delay)
 }
 
 bool may_use_group(const ChildConfig& child, const KeyExchange& ke, crypto::Group group) {
-    if (!crypto::find_group(group) || std::find(ke.tried.begin(), ke.tried.end(), group) != ke.tried.end())
-        return false;
-    return std::any_of(child.esp_proposals.begin(), child.esp_proposals.end(), [&](const ipsec::Proposal& proposal) {
-        return std::any_of(proposal.transforms.begin(), proposal.transforms.end(), [&](const ipsec::Transform& t) {
-            return t.type == ipsec::TransformType::ke && crypto::Group(t.id) == group;
-        });
-    });
+    const bool tried = std::find(ke.tried.begin(), ke.tried.end(), group) != ke.tried.end();
+    return crypto::find_group(group) && !tried && offers_group(child.esp_proposals, group);
 }
 
 // Where the peer leaves the trigger packet out and gives what there is already, another child serves nobody, and the
@@ -74,6 +118,16 @@ std::optional<AnswerFailure> narrowed_again(EngineState& engine, IkeSa& sa, cons
     return std::nullopt;
 }
 
+// The peer has lost the child: it goes here too, and another is made from scratch (RFC 7296 2.25).
+void make_anew(EngineState& engine, IkeSa& sa, const Child& old, const ChildOffer& offer) {
+    release_spi(engine, offer.spi);
+    ++engine.counters.rekeys_refused;
+    remove_child(engine, sa, old.sa.id,
+                 "child '" + old.sa.name + "' of connection '" + sa.connection->name + "' is unknown to " +
+                     describe_peer(sa) + ", it is made anew");
+    enqueue(engine, sa, {.kind = TaskKind::create_child, .offer = {.child = offer.child}});
+}
+
 NoticeKind kind_of(NotifyType type) {
     if (type == NotifyType::no_proposal_chosen) return NoticeKind::no_proposal;
     if (type == NotifyType::ts_unacceptable) return NoticeKind::ts_unacceptable;
@@ -82,10 +136,17 @@ NoticeKind kind_of(NotifyType type) {
 
 }  // namespace
 
+bool rekeying_is_void(IkeSa& sa) {
+    const ChildOffer& offer = sa.active->offer;
+    if (offer.rekeys.value == 0) return false;
+    const Child* old = replaced_by(sa, offer);
+    return !old || old->state != ChildState::installed;
+}
+
 void begin_create_child(EngineState& engine, IkeSa& sa) {
     ChildOffer& offer = sa.active->offer;
     const ChildConfig* child = find_child(*sa.connection, offer.child);
-    if (!child) return end_task(engine, sa);
+    if (!child || rekeying_is_void(sa)) return forget_offer(engine, sa);
     if (offer.nonce.empty()) offer.nonce = random_bytes(engine, kNonceSize);
     if (offer.ke.group == crypto::Group::none) offer.ke.group = offer_group(*child);
     if (offer.ke.group == crypto::Group::none) return send_offer(engine, sa);
@@ -113,6 +174,7 @@ void create_child_dh_done(EngineState& engine, IkeSa& sa, DhOutcome outcome) {
         return offer_refused(engine, sa, failed,
                              {NotifyType::none, "no key pair could be made: " + outcome.error->text}, {});
     }
+    if (rekeying_is_void(sa)) return forget_offer(engine, sa);
     offer.ke.private_key = std::move(outcome.pair.private_key);
     offer.ke.public_value = std::move(outcome.pair.public_value);
     send_offer(engine, sa);
@@ -130,6 +192,7 @@ void create_child_response(EngineState& engine, IkeSa& sa, const Message& messag
     if (!failure && !ke_fits)
         failure = AnswerFailure{NotifyType::invalid_syntax, "the peer's key exchange is not of the group it chose"};
     if (!failure) failure = narrowed_again(engine, sa, offer);
+    if (!failure) failure = narrower_than_in_use(sa, offer);
     if (failure) {
         const ChildOffer failed = std::move(offer);
         end_task(engine, sa);
@@ -148,6 +211,10 @@ void offer_refused(EngineState& engine, IkeSa& sa, ChildOffer offer, const Answe
                    const Message& message) {
     const ChildConfig* child = find_child(*sa.connection, offer.child);
     const bool again = child && offer.retries < kMaxRetries && sa.phase == Phase::established;
+    Child* const old = replaced_by(sa, offer);
+    // The peer has rekeyed or deleted it meanwhile (RFC 7296 2.25.1).
+    if (offer.rekeys.value != 0 && (!old || old->state != ChildState::installed)) return release_spi(engine, offer.spi);
+    if (old && failure.type == NotifyType::child_sa_not_found) return make_anew(engine, sa, *old, offer);
     if (again && failure.type == NotifyType::temporary_failure)
         return try_again(engine, sa, std::move(offer), kRetryDelay);
     if (again && failure.type == NotifyType::single_pair_required && offer.packet && !offer.single_pair) {
@@ -160,6 +227,10 @@ void offer_refused(EngineState& engine, IkeSa& sa, ChildOffer offer, const Answe
         return try_again(engine, sa, std::move(offer), {});
     }
     release_spi(engine, offer.spi);
+    if (old) {
+        ++engine.counters.rekeys_refused;
+        old->rekey_at = engine.now + jittered(engine, kRekeyRetry, 20);
+    }
     if (failure.type == NotifyType::no_proposal_chosen) ++engine.counters.proposals_refused;
     if (failure.type == NotifyType::ts_unacceptable) ++engine.counters.selectors_refused;
     engine.out.push_back(Notice{kind_of(failure.type),
@@ -167,8 +238,8 @@ void offer_refused(EngineState& engine, IkeSa& sa, ChildOffer offer, const Answe
                                 {},
                                 sa.connection->name,
                                 offer.child,
-                                "child '" + offer.child + "' of connection '" + sa.connection->name + "' with " +
-                                    describe_peer(sa) + " failed: " + failure.text});
+                                (old ? "rekeying child '" : "child '") + offer.child + "' of connection '" +
+                                    sa.connection->name + "' with " + describe_peer(sa) + " failed: " + failure.text});
 }
 
 }  // namespace sluice::ike

@@ -5,6 +5,7 @@
 #include "ike/create_child.hpp"
 #include "ike/informational.hpp"
 #include "ike/init.hpp"
+#include "ike/rekey_ike.hpp"
 #include "lib/crypto/prf.hpp"
 
 namespace sluice::ike {
@@ -78,6 +79,8 @@ void handle_response(EngineState& engine, IkeSa& sa, const Message& message) {
             return auth_response(engine, sa, message);
         case TaskKind::create_child:
             return create_child_response(engine, sa, message);
+        case TaskKind::rekey_ike:
+            return rekey_ike_response(engine, sa, message);
         case TaskKind::init:
             return;  // never protected
         default:
@@ -177,6 +180,8 @@ void dispatch_dh(EngineState& engine, DhOutcome outcome) {
     touch(engine, *sa);
     if (sa->dh && sa->dh->job == outcome.job) {
         if (sa->active && sa->active->kind == TaskKind::init) return init_dh_done(engine, *sa, std::move(outcome));
+        if (sa->active && sa->active->kind == TaskKind::rekey_ike)
+            return rekey_ike_dh_done(engine, *sa, std::move(outcome));
         return create_child_dh_done(engine, *sa, std::move(outcome));
     }
     if (!sa->served || sa->served->dh.job != outcome.job) return;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/auth_exchange.hpp"
+#include "ike/child.hpp"
 #include "ike/exchange.hpp"
 
 namespace sluice::ike {
@@ -25,12 +26,14 @@ bool has_all_children_of(const IkeSa& rich, const IkeSa& poor) {
     });
 }
 
-bool deleting_ike(const IkeSa& sa) {
-    return std::any_of(sa.queue.begin(), sa.queue.end(),
-                       [](const Task& task) { return task.kind == TaskKind::delete_ike; });
-}
+bool candidate(const IkeSa& sa) { return sa.usable() && !sa.superseded && !sa.children.empty() && !closing(sa); }
 
-bool candidate(const IkeSa& sa) { return sa.usable() && !sa.superseded && !sa.children.empty() && !deleting_ike(sa); }
+// Whether one was made in full knowledge of the other: a reauthentication (RFC 7296 2.8.3), not two that began at once.
+bool made_later(const IkeSa& a, const IkeSa& b) {
+    const IkeSa& older = a.created < b.created ? a : b;
+    const IkeSa& newer = &older == &a ? b : a;
+    return older.authenticated < newer.created;
+}
 
 enum class Grace { given, over };
 
@@ -57,8 +60,7 @@ void settle(EngineState& engine, IkeSa& a, IkeSa& b, Grace grace) {
 void settle_children(EngineState& engine, IkeSa& sa, Child& a, Child& b, Grace grace) {
     Child& loser = a.low_nonce < b.low_nonce ? a : b;
     if (!loser.initiated && grace == Grace::given) return give_grace(engine, sa);
-    loser.state = ChildState::deleting;
-    enqueue(engine, sa, {.kind = TaskKind::delete_child, .spis = {loser.sa.inbound.spi}});
+    delete_child(engine, sa, loser);
     ++engine.counters.duplicates_closed;
 }
 
@@ -74,6 +76,7 @@ void look_for_duplicates(EngineState& engine, IkeSa& sa, Grace grace) {
     if (!candidate(sa)) return;
     engine.table.for_peer(sa.remote_id, [&](IkeSa& other) {
         if (&other == &sa || !candidate(other) || !candidate(sa) || other.initiator == sa.initiator) return;
+        if (made_later(sa, other)) return;
         if (other.connection->name == sa.connection->name && same_peer(sa, other)) settle(engine, sa, other, grace);
     });
 }

@@ -10,6 +10,7 @@
 #include "ike/engine_view.hpp"
 #include "ike/init.hpp"
 #include "ike/initiate.hpp"
+#include "ike/reauth.hpp"
 #include "ike/save.hpp"
 #include "ike/timers.hpp"
 
@@ -29,6 +30,7 @@ struct Engine::State : EngineState {
             touched.pop_back();
             IkeSa* sa = table.find(id);
             if (!sa) continue;
+            continue_reauth(*this, *sa);
             if (sa->phase == Phase::closed && sa->expires <= now && sa->restart.empty()) {
                 table.erase(id);
                 continue;
@@ -97,6 +99,15 @@ Result<Actions> Engine::terminate(const TerminateRequest& request, Instant now) 
     Actions actions = state_->end();
     if (matched == 0) return fail(ErrorCode::not_found, "no IKE SA or child matches");
     return actions;
+}
+
+Result<Engine::Rekeyed> Engine::rekey(const RekeyRequest& request, Instant now) {
+    state_->begin(now);
+    const Termination wanted{request.ike, request.child, IkeSaId(request.ike_id), ChildSaId(request.child_id)};
+    const std::size_t matched = rekey_matching(*state_, wanted, request.how);
+    Rekeyed rekeyed{matched, state_->end()};
+    if (matched == 0) return fail(ErrorCode::not_found, "no established IKE SA or installed child matches");
+    return rekeyed;
 }
 
 Actions Engine::shutdown(Instant now) {

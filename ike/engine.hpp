@@ -124,6 +124,8 @@ struct IkeView {
     bool nat_remote = false;
     ipsec::Suite suite;
     Instant established;  // epoch where not
+    Instant rekey_at;     // soft lifetimes; epoch where there are none
+    Instant reauth_at;
     std::vector<ChildView> children;
 };
 
@@ -165,6 +167,20 @@ class Engine {
         std::uint32_t child_id = 0;
     };
     Result<Actions> terminate(const TerminateRequest& request, Instant now);
+    // Begins to replace what matches: children where a child is named, otherwise IKE SAs. not_found for none.
+    enum class Replacement { rekey, reauthenticate };  // the latter for IKE SAs only
+    struct RekeyRequest {
+        std::string ike;
+        std::string child;
+        std::uint32_t ike_id = 0;
+        std::uint32_t child_id = 0;
+        Replacement how = Replacement::rekey;
+    };
+    struct Rekeyed {
+        std::size_t matched = 0;
+        Actions actions;
+    };
+    Result<Rekeyed> rekey(const RekeyRequest& request, Instant now);
     // Asks every peer to forget (daemon shutdown): DELETE for each IKE SA, once, without waiting.
     Actions shutdown(Instant now);
 

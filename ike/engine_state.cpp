@@ -29,6 +29,11 @@ Duration jittered(EngineState& engine, Duration duration, unsigned percent) {
     return duration - span / 2 + Duration(static_cast<std::int64_t>(offset));
 }
 
+std::uint64_t random_up_to(EngineState& engine, std::uint64_t most) {
+    if (most == 0) return 0;
+    return most == UINT64_MAX ? random_u64(engine) : random_u64(engine) % (most + 1);
+}
+
 std::uint64_t new_ike_spi(EngineState& engine) {
     const std::uint64_t node = std::uint64_t{engine.config.node.value} << 60;
     while (true) {

@@ -20,6 +20,8 @@ namespace sluice::ike {
 inline constexpr Duration kLinger = std::chrono::seconds(60);
 // Wait before an exchange that the peer put off (TEMPORARY_FAILURE), or a restart, is tried again; jittered.
 inline constexpr Duration kRetryDelay = std::chrono::seconds(2);
+// After a rekeying that failed, and before the next try; jittered, as in strongSwan.
+inline constexpr Duration kRekeyRetry = std::chrono::seconds(15);
 // How long acquires rest after the peer has narrowed an offer to what it had narrowed one to before.
 inline constexpr Duration kNarrowPause = std::chrono::seconds(30);
 // How long the peer has to delete a duplicate that is its to delete, before this end does.
@@ -28,7 +30,10 @@ inline constexpr Duration kDuplicateGrace = std::chrono::seconds(3);
 inline constexpr Duration kRekeyedLinger = std::chrono::seconds(5);
 inline constexpr std::uint8_t kMaxRestarts = 5;  // of IKE_SA_INIT by COOKIE and INVALID_KE_PAYLOAD together (TRAPS 5)
 inline constexpr std::uint8_t kMaxRetries = 5;   // of one CREATE_CHILD_SA
-inline constexpr std::size_t kNonceSize = 32;    // at least half of every prf's key (RFC 7296 2.10)
+inline constexpr std::size_t kMaxGone = 8;       // DELETEs remembered that may have overtaken an answer
+inline constexpr std::uint32_t kRekeyFromId =
+    1U << 31;                                  // the message ID, of either direction, that is far enough (TRAPS 2)
+inline constexpr std::size_t kNonceSize = 32;  // at least half of every prf's key (RFC 7296 2.10)
 inline constexpr std::uint16_t kPort = 500;
 inline constexpr std::uint16_t kPortNatT = 4500;
 inline constexpr unsigned kPublicNotices = 10;  // about strangers: at once, and then one a second (TRAPS 23)
@@ -64,6 +69,8 @@ void touch(EngineState& engine, const IkeSa& sa);
 ByteVec random_bytes(EngineState& engine, std::size_t size);
 // Evenly spread over duration * (1 -+ percent / 100).
 Duration jittered(EngineState& engine, Duration duration, unsigned percent);
+// Evenly spread over 0 to most, both possible.
+std::uint64_t random_up_to(EngineState& engine, std::uint64_t most);
 // node:4 | 60 random bits, free here.
 std::uint64_t new_ike_spi(EngineState& engine);
 // node:4 | 28 random bits, never below 256 (TRAPS 38), reserved here and at the backend (TRAPS 53).

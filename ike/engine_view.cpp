@@ -31,7 +31,9 @@ IkeView view_of(const IkeSa& sa) {
                  .nat_local = sa.nat_local,
                  .nat_remote = sa.nat_remote,
                  .suite = sa.suite,
-                 .established = sa.established};
+                 .established = sa.established,
+                 .rekey_at = sa.rekey_at,
+                 .reauth_at = sa.reauth_at};
     for (const Child& child : sa.children)
         view.children.push_back({child.sa, state_name(child.state), child.installed, child.group});
     return view;

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cmath>
 
+#include "ike/rekey_ike.hpp"
 #include "lib/crypto/prf.hpp"
 
 namespace sluice::ike {
@@ -35,6 +36,11 @@ std::string down_text(const IkeSa& sa, CloseReason reason, const std::string& te
     if (reason != CloseReason::failed && reason != CloseReason::unreachable) return text;
     return "IKE SA of connection '" + sa.connection->name + "' with " + describe_peer(sa) +
            (sa.established == Instant{} ? " was not established" : " is closed");
+}
+
+// Message IDs do not wrap (RFC 7296 2.2): the IKE SA is rekeyed while there are plenty left.
+void look_at_message_id(EngineState& engine, IkeSa& sa, std::uint32_t id) {
+    if (id == kRekeyFromId) sa.rekey_at = engine.now;
 }
 
 void drop_offer(EngineState& engine, const Task& task) {
@@ -78,6 +84,7 @@ void begin_request(EngineState& engine, IkeSa& sa, ExchangeType exchange, std::s
                         .message_id = sa.next_id};
     ByteVec bytes = seal_message(engine, sa, header, payloads);
     begin(engine, sa, {.message_id = sa.next_id++, .exchange = exchange, .bytes = std::move(bytes)});
+    look_at_message_id(engine, sa, sa.next_id);
 }
 
 void end_task(EngineState& engine, IkeSa& sa) {
@@ -99,6 +106,7 @@ void respond(EngineState& engine, IkeSa& sa, const Path& path, const Header& req
 void respond_plain(EngineState& engine, IkeSa& sa, const Path& path, ByteVec bytes) {
     sa.last_response = std::move(bytes);
     ++sa.expected_id;
+    look_at_message_id(engine, sa, sa.expected_id);
     send_bytes(engine, sa, path, sa.last_response);
     touch(engine, sa);
 }
@@ -123,9 +131,16 @@ void enqueue(EngineState& engine, IkeSa& sa, Task task) {
     touch(engine, sa);
 }
 
+bool closing(const IkeSa& sa) {
+    return sa.phase == Phase::deleting || std::any_of(sa.queue.begin(), sa.queue.end(), [](const Task& task) {
+               return task.kind == TaskKind::delete_ike;
+           });
+}
+
 void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::string& text) {
     if (sa.phase == Phase::closed) return;
     touch(engine, sa);
+    yield_to_rival(engine, sa);
     for (const Child& child : sa.children) {
         engine.out.push_back(RemoveChild{child.sa.id});
         engine.spis.erase(child.sa.inbound.spi);

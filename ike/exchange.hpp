@@ -36,6 +36,9 @@ NotifyPayload make_notify(NotifyType type, ByteVec data = {});
 // An exchange that this end begins runs when those before it are done.
 void enqueue(EngineState& engine, IkeSa& sa, Task task);
 
+// Whether our DELETE of the whole IKE SA is out, or is the next to go.
+bool closing(const IkeSa& sa);
+
 // Forgets keys and children at once; what stays is the last response (kLinger). Children whose configuration says so
 // are initiated again.
 enum class CloseReason { local, peer_deleted, unreachable, failed };

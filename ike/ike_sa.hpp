@@ -78,6 +78,8 @@ struct ChildOffer {
     ByteVec nonce;
     KeyExchange ke;
     std::uint8_t retries = 0;
+    Spi rekeys;             // our inbound SPI of the child that it is to replace; 0: a new child
+    std::vector<Spi> gone;  // what the peer deleted and nobody here knew: its DELETE may overtake its answer
     // From the answer, while the shared secret is computed.
     ByteVec peer_nonce;
     ipsec::Suite suite;
@@ -86,21 +88,35 @@ struct ChildOffer {
     ipsec::TrafficSelectors answer_remote_ts;
 };
 
+// The IKE SA that this end offers in CREATE_CHILD_SA in the place of the one that carries the exchange.
+struct IkeOffer {
+    std::uint64_t spi = 0;  // ours; 0 while nothing was offered
+    ByteVec nonce;
+    KeyExchange ke;
+    std::uint8_t retries = 0;
+    // From the answer, while the shared secret is computed.
+    ByteVec peer_nonce;
+    ipsec::Suite suite;
+    std::uint64_t peer_spi = 0;
+};
+
 // An exchange that this end begins. One runs at a time (window 1), the others queue.
 enum class TaskKind : std::uint8_t {
     init,          // IKE_SA_INIT
     auth,          // IKE_AUTH, with the first child
-    create_child,  // CREATE_CHILD_SA for a new child
+    create_child,  // CREATE_CHILD_SA for a new child, or for one that replaces another
     delete_child,  // INFORMATIONAL
     delete_ike,
     refuse_auth,  // N(AUTHENTICATION_FAILED) after the peer's AUTH did not verify (RFC 7296 2.21.2)
     liveness,     // empty INFORMATIONAL (TRAPS 22)
     settle,       // no exchange: whether the peer has deleted what is there twice (TRAPS 20)
+    rekey_ike,    // CREATE_CHILD_SA for a new IKE SA in the place of this one
 };
 struct Task {
     TaskKind kind = TaskKind::liveness;
     ChildOffer offer;       // init, auth, create_child
     std::vector<Spi> spis;  // delete_child: our inbound ones
+    IkeOffer ike;           // rekey_ike
     Instant not_before;
 };
 
@@ -124,19 +140,20 @@ struct Served {
 
 enum class ChildState : std::uint8_t {
     installed,
-    rekeyed,   // by the peer, which deletes it next
+    rekeyed,   // by the peer, which deletes it next, unless both ends rekey it at once and our exchange wins
     deleting,  // our DELETE is queued or out
-    deleted,   // the peer deleted what it rekeyed: open for what is still in flight (kRekeyedLinger)
+    deleted,   // deleted after a rekeying: open for what is still in flight (kRekeyedLinger)
 };
 struct Child {
     ipsec::ChildSa sa;
     ChildState state = ChildState::installed;
     bool initiated = false;                     // by this end
     crypto::Group group = crypto::Group::none;  // of its own key exchange, where it has perfect forward secrecy
-    ByteVec low_nonce;   // the lower of its exchange's nonces: decides between duplicates (TRAPS 20)
-    ChildSaId replaces;  // the child that it rekeyed
+    ByteVec low_nonce;  // the lower of its exchange's nonces: decides between duplicates (TRAPS 18, 20)
+    Spi replaces;       // our inbound SPI of the child that it rekeyed
     Instant installed;
-    Instant expires;  // hard lifetime
+    Instant rekey_at;  // soft lifetime, or the next try after one that failed
+    Instant expires;   // hard lifetime
     Instant
         pause;  // until then a packet beyond its selectors asks for no other child: the peer narrowed to these again
 };
@@ -146,7 +163,7 @@ struct IkeSa {
     std::shared_ptr<const ConnectionConfig> connection;
     Phase phase = Phase::init;
     bool initiator = false;   // the original initiator: the I flag of all it sends
-    bool superseded = false;  // the peer rekeyed it: it only waits to be deleted
+    bool superseded = false;  // rekeyed: it only waits to be deleted
     bool persistent = false;  // was brought back by an action: goes on trying until it is up
     std::uint64_t local_spi = 0;
     std::uint64_t remote_spi = 0;
@@ -176,7 +193,8 @@ struct IkeSa {
 
     std::vector<Child> children;
 
-    Instant created;
+    Instant created;        // when IKE_SA_INIT began: a rekeyed IKE SA has that of the first one, and the next too
+    Instant authenticated;  // when IKE_AUTH was over
     Instant established;
     Instant expires;     // half-open timeout, hard lifetime, or the end of closed
     Instant last_heard;  // authenticated inbound traffic
@@ -184,6 +202,15 @@ struct IkeSa {
     Instant last_sent;   // keepalives from behind NAT
     Instant restart_at;  // closed: when to initiate again, children in restart
     std::vector<std::string> restart;
+
+    // Rekeying and reauthentication.
+    Instant rekey_at;  // soft lifetimes, or the next try after one that failed
+    Instant reauth_at;
+    std::uint64_t rival = 0;            // our SPI of what the peer's rekeying made while our own waits for its answer
+    std::uint64_t reauthenticates = 0;  // our SPI of the IKE SA that this one takes over from by a new IKE_AUTH
+    std::uint64_t rival_of = 0;         // our SPI of the IKE SA that has this one for its rival
+    std::uint64_t reauthenticated_by = 0;  // and of the one that takes over from this one
+    std::vector<std::string> asked;        // its children that were asked for here, by their names
 
     // RFC 7296 2.2: SPIs in the order of the wire.
     std::uint64_t initiator_spi() const { return initiator ? local_spi : remote_spi; }

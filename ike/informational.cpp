@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "ike/child.hpp"
+#include "ike/rekey_ike.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -26,32 +27,38 @@ void bring_back(EngineState& engine, IkeSa& sa, const std::string& name) {
              .not_before = engine.now + jittered(engine, kRetryDelay, 50)});
 }
 
-// The child that replaces one may carry outbound traffic at the latest now (TRAPS 17).
-void promote(EngineState& engine, IkeSa& sa, ChildSaId old) {
-    for (Child& child : sa.children) {
-        if (child.replaces != old) continue;
-        if (!child.sa.outbound_ready) engine.out.push_back(EnableOutbound{child.sa.id});
-        child.sa.outbound_ready = true;
-        child.replaces = {};
-    }
+// Of two children that replaced the same one, both ends having begun at once, one is deleted by who made it: nobody
+// misses it (RFC 7296 2.8.1).
+bool redundant(const IkeSa& sa, const Child& child) {
+    if (child.initiated || child.replaces.value == 0) return false;
+    if (sa.active && sa.active->kind == TaskKind::create_child && sa.active->offer.rekeys == child.replaces)
+        return true;
+    return std::any_of(sa.children.begin(), sa.children.end(), [&](const Child& other) {
+        return &other != &child && other.replaces == child.replaces && other.state == ChildState::installed;
+    });
+}
+
+// The peer's DELETE may overtake the answer by which it made the child.
+void note_unknown(IkeSa& sa, Spi peer_inbound) {
+    if (sa.active && sa.active->kind == TaskKind::create_child && sa.active->offer.gone.size() < kMaxGone)
+        sa.active->offer.gone.push_back(peer_inbound);
 }
 
 // One of the peer's inbound SPIs. Gives our half of the pair where it is to stand in the answer: not when both ends
 // delete at once (RFC 7296 2.25.1), nor for an SPI that we do not know.
 std::optional<Spi> delete_pair(EngineState& engine, IkeSa& sa, Spi peer_inbound) {
     Child* child = find_child_by_outbound(sa, peer_inbound);
-    if (!child) return std::nullopt;
+    if (!child) {
+        note_unknown(sa, peer_inbound);
+        return std::nullopt;
+    }
     const Spi ours = child->sa.inbound.spi;
     const bool crossing = child->state == ChildState::deleting;
     const std::string name = child->sa.name;
-    promote(engine, sa, child->sa.id);
-    if (child->state == ChildState::rekeyed) {
-        child->state = ChildState::deleted;
-        child->expires = engine.now + kRekeyedLinger;
-        return ours;
-    }
-    remove_child(engine, sa, child->sa.id, deleted_text(sa, "child '" + name + "'"));
-    if (!crossing) bring_back(engine, sa, name);
+    const bool missed = !crossing && child->state != ChildState::rekeyed && !redundant(sa, *child);
+    promote(engine, sa, ours);
+    drop_child(engine, sa, *child, deleted_text(sa, "child '" + name + "'"));
+    if (missed) bring_back(engine, sa, name);
     return crossing ? std::nullopt : std::optional(ours);
 }
 
@@ -84,10 +91,9 @@ void informational_response(EngineState& engine, IkeSa& sa, const Message&) {
     switch (task.kind) {
         case TaskKind::delete_child:
             for (const Spi spi : task.spis)
-                if (const Child* child = find_child_by_inbound(sa, spi))
-                    remove_child(
-                        engine, sa, child->sa.id,
-                        "child '" + child->sa.name + "' of connection '" + sa.connection->name + "' is deleted");
+                if (Child* child = find_child_by_inbound(sa, spi))
+                    drop_child(engine, sa, *child,
+                               "child '" + child->sa.name + "' of connection '" + sa.connection->name + "' is deleted");
             return;
         case TaskKind::delete_ike:
             return close_sa(
@@ -120,6 +126,7 @@ void informational_request(EngineState& engine, IkeSa& sa, const Message& messag
         notice(engine, sa, NoticeKind::authentication_failed, text);
         return close_sa(engine, sa, CloseReason::failed, text);
     }
+    if (!deletes.empty()) claim_children(engine, sa);
     DeletePayload answer{.protocol = ipsec::Protocol::esp};
     for (const DeletePayload* payload : deletes)
         if (payload->protocol == ipsec::Protocol::esp)

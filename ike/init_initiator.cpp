@@ -7,7 +7,6 @@
 #include "ike/natd.hpp"
 
 namespace sluice::ike {
-namespace {
 
 crypto::Group first_group(const ipsec::Proposals& proposals) {
     for (const ipsec::Proposal& proposal : proposals)
@@ -24,6 +23,8 @@ bool offers_group(const ipsec::Proposals& proposals, crypto::Group group) {
         });
     });
 }
+
+namespace {
 
 void want_pair(EngineState& engine, IkeSa& sa, crypto::Group group) {
     KeyExchange& ke = sa.handshake.ke;

@@ -7,6 +7,8 @@
 #include "ike/dispatch.hpp"
 #include "ike/exchange.hpp"
 #include "ike/init.hpp"
+#include "ike/lifetime.hpp"
+#include "ike/reauth.hpp"
 #include "ike/timers.hpp"
 
 namespace sluice::ike {
@@ -64,7 +66,7 @@ bool matches(const Termination& wanted, const IkeSa& sa) {
 
 // Before the peer can know anything there is nobody to tell.
 void terminate_ike(EngineState& engine, IkeSa& sa) {
-    if (sa.phase == Phase::deleting) return;
+    if (closing(sa)) return;
     if (sa.phase == Phase::init)
         return close_sa(engine, sa, CloseReason::local, "connection '" + sa.connection->name + "' is given up");
     enqueue(engine, sa, {.kind = TaskKind::delete_ike});
@@ -124,12 +126,33 @@ std::size_t terminate_matching(EngineState& engine, const Termination& wanted) {
             if (!wanted.child.empty() && child.sa.name != wanted.child) continue;
             if (wanted.child_id != ChildSaId{} && child.sa.id != wanted.child_id) continue;
             ++matched;
-            if (child.state == ChildState::deleting) continue;
-            child.state = ChildState::deleting;
-            enqueue(engine, sa, {.kind = TaskKind::delete_child, .spis = {child.sa.inbound.spi}});
+            if (child.state == ChildState::deleting || child.state == ChildState::deleted) continue;
+            delete_child(engine, sa, child);
         }
     });
     return matched;
+}
+
+std::size_t rekey_matching(EngineState& engine, const Termination& wanted, Engine::Replacement how) {
+    const bool children = !wanted.child.empty() || wanted.child_id != ChildSaId{};
+    std::vector<IkeSaId> matched_sas;  // a reauthentication adds to the table
+    std::size_t matched = 0;
+    engine.table.for_each([&](IkeSa& sa) {
+        if (!sa.usable() || sa.superseded || closing(sa) || !matches(wanted, sa)) return;
+        if (!children) return matched_sas.push_back(sa.id);
+        for (Child& child : sa.children) {
+            if (!wanted.child.empty() && child.sa.name != wanted.child) continue;
+            if (wanted.child_id != ChildSaId{} && child.sa.id != wanted.child_id) continue;
+            if (child.state != ChildState::installed) continue;
+            ++matched;
+            want_child_rekey(engine, sa, child);
+        }
+    });
+    for (const IkeSaId id : matched_sas) {
+        IkeSa& sa = *engine.table.find(id);
+        how == Engine::Replacement::rekey ? want_ike_rekey(engine, sa) : reauthenticate(engine, sa);
+    }
+    return matched + matched_sas.size();
 }
 
 void say_goodbye(EngineState& engine) {
@@ -163,8 +186,10 @@ void on_event(EngineState& engine, const ipsec::Acquire& event) {
 
 void on_event(EngineState& engine, const ipsec::Expire& event) {
     IkeSa* sa = owner_of(engine, event.child);
-    const Child* child = sa ? find_child_by_id(*sa, event.child) : nullptr;
-    if (child && event.hard) expire_child(engine, *sa, Child(*child));
+    Child* child = sa ? find_child_by_id(*sa, event.child) : nullptr;
+    if (!child) return;
+    if (!event.hard) return want_child_rekey(engine, *sa, *child);
+    expire_child(engine, *sa, Child(*child));
 }
 
 // TRAPS 24: the packet was authentic. Only where the peer is behind a NAT and we are not (RFC 7296 2.23).
@@ -179,7 +204,7 @@ void on_child_heard(EngineState& engine, ChildSaId id) {
     Child* child = sa ? find_child_by_id(*sa, id) : nullptr;
     if (!child) return;
     sa->last_heard = std::max(sa->last_heard, engine.now);
-    if (child->sa.outbound_ready) return;
+    if (child->sa.outbound_ready || child->state != ChildState::installed) return;
     // The initiator of the rekeying sends on the new pair: it has our answer (TRAPS 17).
     child->sa.outbound_ready = true;
     engine.out.push_back(EnableOutbound{id});

@@ -18,6 +18,7 @@ Result<void> initiate_child(EngineState& engine, const ChildRef& ref, const Trig
 // A closed IKE SA's children that are to come back, once their time has come.
 void restart_children(EngineState& engine, IkeSa& sa);
 
+// What an operator names.
 struct Termination {
     std::string ike;
     std::string child;
@@ -26,6 +27,8 @@ struct Termination {
 };
 // How many IKE SAs or children matched.
 std::size_t terminate_matching(EngineState& engine, const Termination& wanted);
+// The same of what is replaced: children where one is named, otherwise IKE SAs.
+std::size_t rekey_matching(EngineState& engine, const Termination& wanted, Engine::Replacement how);
 // One DELETE for each IKE SA, and all are gone.
 void say_goodbye(EngineState& engine);
 

@@ -72,11 +72,15 @@ void describe(A& a, Handshake& v) {
 template <class A>
 void describe(A& a, ChildOffer& v) {
     fields(a, v.child, v.packet, v.single_pair, v.spi, v.proposals, v.local_ts, v.remote_ts, v.nonce, v.ke, v.retries,
-           v.peer_nonce, v.suite, v.peer_spi, v.answer_local_ts, v.answer_remote_ts);
+           v.rekeys, v.gone, v.peer_nonce, v.suite, v.peer_spi, v.answer_local_ts, v.answer_remote_ts);
+}
+template <class A>
+void describe(A& a, IkeOffer& v) {
+    fields(a, v.spi, v.nonce, v.ke, v.retries, v.peer_nonce, v.suite, v.peer_spi);
 }
 template <class A>
 void describe(A& a, Task& v) {
-    fields(a, v.kind, v.offer, v.spis, v.not_before);
+    fields(a, v.kind, v.offer, v.spis, v.ike, v.not_before);
 }
 template <class A>
 void describe(A& a, Request& v) {
@@ -88,7 +92,8 @@ void describe(A& a, Served& v) {
 }
 template <class A>
 void describe(A& a, Child& v) {
-    fields(a, v.sa, v.state, v.initiated, v.group, v.low_nonce, v.replaces, v.installed, v.expires, v.pause);
+    fields(a, v.sa, v.state, v.initiated, v.group, v.low_nonce, v.replaces, v.installed, v.rekey_at, v.expires,
+           v.pause);
 }
 template <class A>
 void describe(A& a, IkeSa& v) {
@@ -97,7 +102,9 @@ void describe(A& a, IkeSa& v) {
     fields(a, v.next_id, v.active, v.request, v.dh, v.queue);
     fields(a, v.expected_id, v.last_response, v.last_request_hash, v.served);
     fields(a, v.children);
-    fields(a, v.created, v.established, v.expires, v.last_heard, v.next_check, v.last_sent, v.restart_at, v.restart);
+    fields(a, v.created, v.authenticated, v.established, v.expires, v.last_heard, v.next_check, v.last_sent,
+           v.restart_at, v.restart);
+    fields(a, v.rekey_at, v.reauth_at, v.rival, v.rival_of, v.reauthenticates, v.reauthenticated_by, v.asked);
 }
 
 namespace {

@@ -8,6 +8,8 @@
 #include "ike/create_child.hpp"
 #include "ike/duplicates.hpp"
 #include "ike/informational.hpp"
+#include "ike/lifetime.hpp"
+#include "ike/rekey_ike.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -33,6 +35,8 @@ void begin_task(EngineState& engine, IkeSa& sa) {
     switch (sa.active->kind) {
         case TaskKind::create_child:
             return begin_create_child(engine, sa);
+        case TaskKind::rekey_ike:
+            return begin_rekey_ike(engine, sa);
         case TaskKind::delete_child:
             return begin_delete_child(engine, sa);
         case TaskKind::delete_ike:
@@ -104,6 +108,10 @@ void earlier(std::optional<Instant>& best, Instant when) {
     if (when != Instant{} && (!best || when < *best)) best = when;
 }
 
+bool rekeying(const IkeSa& sa, Spi child) {
+    return sa.active && sa.active->kind == TaskKind::create_child && sa.active->offer.rekeys == child;
+}
+
 }  // namespace
 
 // The hard lifetime fails closed: the backend forgets the child before the peer hears of it.
@@ -111,9 +119,11 @@ void expire_child(EngineState& engine, IkeSa& sa, const Child& child) {
     const Spi spi = child.sa.inbound.spi;
     const std::string name = child.sa.name;
     if (child.state == ChildState::deleted)
-        return remove_child(engine, sa, child.sa.id, "child '" + name + "' was rekeyed by " + describe_peer(sa));
+        return remove_child(engine, sa, child.sa.id, "child '" + name + "' was rekeyed");
     const ChildConfig* config = find_child(*sa.connection, name);
-    const bool again = config && config->start_action == StartAction::start && child.initiated && sa.usable();
+    const bool again = config && config->start_action == StartAction::start && child.initiated && sa.usable() &&
+                       child.state == ChildState::installed && !rekeying(sa, spi);
+    promote(engine, sa, spi);
     remove_child(
         engine, sa, child.sa.id,
         "child '" + name + "' of connection '" + sa.connection->name + "' has reached the end of its lifetime");
@@ -130,6 +140,7 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
     earlier(best, sa.next_check);
     if (keeps_alive(engine, sa)) earlier(best, sa.last_sent + engine.config.keepalive);
     for (const Child& child : sa.children) earlier(best, child.expires);
+    if (const auto soft = next_soft_lifetime(sa)) earlier(best, *soft);
     if (!sa.active && sa.phase == Phase::established)
         for (const Task& task : sa.queue) earlier(best, task.not_before);
     return best;
@@ -142,6 +153,7 @@ void run_due(EngineState& engine, IkeSa& sa) {
     if (due(sa.expires, engine.now)) expire_sa(engine, sa);
     if (sa.phase == Phase::closed) return;
     expire_children(engine, sa);
+    run_soft_lifetimes(engine, sa);
     if (due(sa.next_check, engine.now)) check_life(engine, sa);
     if (keeps_alive(engine, sa) && due(sa.last_sent + engine.config.keepalive, engine.now)) {
         engine.out.push_back(Send{sa.path.local, sa.path.remote, {0xff}, false});

@@ -2,6 +2,7 @@
 #include "control/config/child_sections.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "control/config/packet_rules.hpp"
 
@@ -16,12 +17,6 @@ using ike::StartAction;
 constexpr LaterKey kLaterChild[] = {
     {"ah_proposals", "AH"},
     {"sha256_96", "HMAC-SHA2-256 with 96 bits", "no"},
-    {"rekey_time", "rekeying child SAs on its own", "0"},
-    {"rekey_bytes", "rekeying child SAs on its own", "0"},
-    {"rekey_packets", "rekeying child SAs on its own", "0"},
-    {"rand_time", "rekeying child SAs on its own", "0"},
-    {"rand_bytes", "rekeying child SAs on its own", "0"},
-    {"rand_packets", "rekeying child SAs on its own", "0"},
     {"updown", "scripts"},
     {"hostaccess", "scripts", "no"},
     {"policies", "SAs without policies", "yes"},
@@ -119,11 +114,25 @@ const Key<ChildDraft> kOwnKeys[] = {
      of_config<set_choice<ChildConfig, &ChildConfig::dpd_action, kDpdActions>>},
     {{"replay_window", kReplayExpected, "64", "Packets that may come out of order; 0 takes replays."},
      set_replay_window},
-    {{"life_time", "a duration such as 1h", "0s", "When the SA is deleted; 0: never."},
+    {{"rekey_time", "a duration such as 1h", "1h, or 10/11 of life_time", "When the SA gets new keys; 0: never."},
+     of_config<set_duration<ChildConfig, &ChildConfig::rekey_time>>},
+    {{"rekey_bytes", "bytes, such as 500m", "0", "After how many bytes it does; 0: never."},
+     of_config<set_bytes<ChildConfig, &ChildConfig::rekey_bytes>>},
+    {{"rekey_packets", "a whole number", "0", "After how many packets it does; 0: never."},
+     of_config<set_number<ChildConfig, &ChildConfig::rekey_packets, 0, UINT64_MAX>>},
+    {{"rand_time", "a duration such as 6m", "life_time - rekey_time",
+      "How much earlier than rekey_time it happens at the most, drawn anew for each SA."},
+     of_config<set_duration<ChildConfig, &ChildConfig::rand_time>>},
+    {{"rand_bytes", "bytes, such as 50m", "life_bytes - rekey_bytes", "The same of rekey_bytes."},
+     of_config<set_bytes<ChildConfig, &ChildConfig::rand_bytes>>},
+    {{"rand_packets", "a whole number", "life_packets - rekey_packets", "The same of rekey_packets."},
+     of_config<set_number<ChildConfig, &ChildConfig::rand_packets, 0, UINT64_MAX>>},
+    {{"life_time", "a duration such as 1h", "110 % of rekey_time", "When the SA is deleted; 0: never."},
      of_config<set_duration<ChildConfig, &ChildConfig::life_time>>},
-    {{"life_bytes", "bytes, such as 500m", "0", "After how many bytes the SA is deleted; 0: never."},
+    {{"life_bytes", "bytes, such as 500m", "110 % of rekey_bytes", "After how many bytes the SA is deleted; 0: never."},
      of_config<set_bytes<ChildConfig, &ChildConfig::life_bytes>>},
-    {{"life_packets", "a whole number", "0", "After how many packets the SA is deleted; 0: never."},
+    {{"life_packets", "a whole number", "110 % of rekey_packets",
+      "After how many packets the SA is deleted; 0: never."},
      of_config<set_number<ChildConfig, &ChildConfig::life_packets, 0, UINT64_MAX>>},
     {{"copy_df", "yes, no or set", "yes", "The outer DF bit of IPv4: copied, clear or set."}, set_copy_df},
     {{"copy_dscp", "out, in, both or none", "out",
@@ -165,6 +174,44 @@ void check_shunt(const Place& place, const ChildDraft& draft, Findings& findings
         findings.error(at_key(place, "mode"), place.path + ".mode",
                        "pass and drop need local_ts and remote_ts that are not dynamic");
     }
+}
+
+// One of the three measures: its keys, and where their values are.
+struct Measure {
+    const char* rekey;
+    const char* life;
+    const char* rand;
+};
+
+// swanctl's defaults, which follow from what is there, and what the three say together. T counts nanoseconds, bytes or
+// packets.
+template <class T>
+void load_measure(const Place& place, const Measure& keys, std::array<T*, 3> values, Findings& findings) {
+    auto& [rekey, life, rand] = values;
+    const bool life_given = place.node.find(keys.life) != nullptr;
+    if (life_given && *life != T{} && !place.node.find(keys.rekey)) *rekey = std::min(*rekey, *life / 11 * 10);
+    if (!life_given) *life = *rekey + *rekey / 10;
+    if (!life_given && *life < *rekey) *life = T{};  // more than can be counted
+    if (*life != T{} && *life <= *rekey && life_given)
+        findings.error(
+            *place.node.find(keys.life), place.path + "." + keys.life,
+            "is not above " + std::string(keys.rekey) + ", so that nothing could be rekeyed; expected more, or 0");
+    if (place.node.find(keys.rand) == nullptr) {
+        if (*life > *rekey) *rand = *life - *rekey;
+        if (*rand > *rekey) *rand = *rekey;
+    } else if (*rekey != T{} && *rand >= *rekey) {
+        findings.error(*place.node.find(keys.rand), place.path + "." + keys.rand,
+                       "is as much as " + std::string(keys.rekey) + " itself; expected less");
+    }
+}
+
+void load_lifetime(const Place& place, ChildConfig& c, Findings& findings) {
+    load_measure<Duration>(place, {"rekey_time", "life_time", "rand_time"}, {&c.rekey_time, &c.life_time, &c.rand_time},
+                           findings);
+    load_measure<std::uint64_t>(place, {"rekey_bytes", "life_bytes", "rand_bytes"},
+                                {&c.rekey_bytes, &c.life_bytes, &c.rand_bytes}, findings);
+    load_measure<std::uint64_t>(place, {"rekey_packets", "life_packets", "rand_packets"},
+                                {&c.rekey_packets, &c.life_packets, &c.rand_packets}, findings);
 }
 
 void check_tunnel(const Place& place, const ChildDraft& draft, Findings& findings) {
@@ -271,6 +318,7 @@ ChildDraft load_child(const Place& place, Findings& findings) {
     ChildDraft draft;
     draft.at = place.node.at;
     draft.config.name = place.node.key;
+    draft.config.rekey_time = std::chrono::hours(1);
     draft.config.esp_proposals = default_proposals(ipsec::Protocol::esp);
     ipsec::ConfiguredSelector dynamic;
     dynamic.dynamic = true;
@@ -279,6 +327,7 @@ ChildDraft load_child(const Place& place, Findings& findings) {
     load_keys<ChildDraft>(place, kChildKeys, {"connections.NAME.children.NAME", {}, kLaterChild}, draft, findings);
     check_selectors(place, draft.config.local_ts, draft.config.remote_ts, findings);
     if (draft.mode == ChildMode::tunnel) {
+        load_lifetime(place, draft.config, findings);
         check_tunnel(place, draft, findings);
     } else {
         check_shunt(place, draft, findings);

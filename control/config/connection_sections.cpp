@@ -12,10 +12,6 @@ using ike::AuthConfig;
 using ike::ConnectionConfig;
 
 constexpr LaterKey kLaterConnection[] = {
-    {"reauth_time", "reauthentication", "0"},
-    {"rekey_time", "rekeying IKE SAs on its own", "0"},
-    {"over_time", "rekeying IKE SAs on its own", "0"},
-    {"rand_time", "rekeying IKE SAs on its own", "0"},
     {"vips", "requesting virtual addresses"},
     {"pools", "address pools"},
     {"aggressive", "IKEv1, which RFC 9395 retires", "no"},
@@ -122,6 +118,17 @@ const Key<ConnectionConfig> kConnectionKeys[] = {
     {{"dpd_delay", "a duration such as 30s", "0s",
       "After how much silence the peer is asked whether it lives; 0: never."},
      set_duration<ConnectionConfig, &ConnectionConfig::dpd_delay>},
+    {{"rekey_time", "a duration such as 4h", "4h", "When the IKE SA gets new keys; 0: never."},
+     set_duration<ConnectionConfig, &ConnectionConfig::rekey_time>},
+    {{"reauth_time", "a duration such as 24h", "0s",
+      "When both ends authenticate anew: another IKE SA takes over, then the old one is deleted; 0: never."},
+     set_duration<ConnectionConfig, &ConnectionConfig::reauth_time>},
+    {{"over_time", "a duration such as 24m", "10 % of the longer of rekey_time and reauth_time",
+      "How long after the earlier of both the IKE SA is deleted where neither has succeeded."},
+     set_duration<ConnectionConfig, &ConnectionConfig::over_time>},
+    {{"rand_time", "a duration such as 24m", "over_time",
+      "How much earlier than rekey_time and reauth_time it happens at the most, drawn anew each time."},
+     set_duration<ConnectionConfig, &ConnectionConfig::rand_time>},
 };
 const Key<AuthConfig> kAuthKeys[] = {
     {{"auth", "psk", "", "How this side proves itself; must be there."}, set_auth},
@@ -198,16 +205,30 @@ void check_children(const Place& place, const ConnectionDraft& draft, Findings& 
     }
 }
 
+// swanctl's defaults, which follow from what is there.
+void load_lifetime(const Place& place, ConnectionConfig& config, Findings& findings) {
+    if (!place.node.find("over_time")) config.over_time = std::max(config.rekey_time, config.reauth_time) / 10;
+    if (!place.node.find("rand_time")) config.rand_time = config.over_time;
+    for (const Duration limit : {config.rekey_time, config.reauth_time}) {
+        const ConfigNode* rand = place.node.find("rand_time");
+        if (!rand || limit.count() == 0 || config.rand_time < limit) continue;
+        return findings.error(*rand, place.path + ".rand_time",
+                              "is as long as rekey_time or reauth_time itself; expected less than both");
+    }
+}
+
 }  // namespace
 
 ConnectionDraft load_connection(const Place& place, Findings& findings) {
     ConnectionDraft draft;
     draft.at = place.node.at;
     draft.config.name = place.node.key;
+    draft.config.rekey_time = std::chrono::hours(4);
     // proposals' default stands first: a wrong list leaves it, and is an error anyway
     draft.config.proposals = default_proposals(ipsec::Protocol::ike);
     load_keys<ConnectionConfig>(place, kConnectionKeys, {"connections.NAME", kConnectionSections, kLaterConnection},
                                 draft.config, findings);
+    load_lifetime(place, draft.config, findings);
     load_children(place, draft, findings);
     if (only_shunts(draft) && place.node.find("local") == nullptr && place.node.find("remote") == nullptr) return draft;
     draft.authenticates = true;

@@ -56,4 +56,6 @@ void Daemon::State::terminate(const ike::Engine::TerminateRequest& request, Dura
     ike->terminate(request, timeout, std::move(done));
 }
 
+Result<std::size_t> Daemon::State::rekey(const ike::Engine::RekeyRequest& request) { return ike->rekey(request); }
+
 }  // namespace sluice::control

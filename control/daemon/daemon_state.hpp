@@ -48,6 +48,7 @@ struct Daemon::State final : vici::Commands {
     vici::SaListing list_sas() override;
     const Config& config() override { return configuration; }
     void initiate(const ike::Engine::InitiateRequest& request, Duration timeout, vici::Completion done) override;
+    Result<std::size_t> rekey(const ike::Engine::RekeyRequest& request) override;
     void terminate(const ike::Engine::TerminateRequest& request, Duration timeout, vici::Completion done) override;
 
     Config configuration;

@@ -55,6 +55,9 @@ class IkeDriver {
     // done when every SA that matched is gone.
     void terminate(const ike::Engine::TerminateRequest& request, Duration timeout, Completion done);
 
+    // Begins to replace what matches; the Result says how many that are.
+    Result<std::size_t> rekey(const ike::Engine::RekeyRequest& request);
+
     // Every notice, in order, after it was logged.
     void set_notice_sink(NoticeSink sink) { notice_sink_ = std::move(sink); }
     std::vector<ike::IkeView> list() const { return engine_.list(); }

@@ -135,6 +135,13 @@ void IkeDriver::terminate(const ike::Engine::TerminateRequest& request, Duration
     carry_out(std::move(*actions));
 }
 
+Result<std::size_t> IkeDriver::rekey(const ike::Engine::RekeyRequest& request) {
+    auto rekeyed = engine_.rekey(request, parts_.reactor.now());
+    if (!rekeyed) return rekeyed.error();
+    carry_out(std::move(rekeyed->actions));
+    return rekeyed->matched;
+}
+
 std::uint64_t IkeDriver::wait(Waiter waiter, Duration timeout) {
     const auto ticket = next_ticket_++;
     waiter.ticket = ticket;

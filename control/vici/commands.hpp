@@ -50,6 +50,8 @@ class Commands {
     // waits for good; with another, done gets an error when it has passed and what was started goes on. What the engine
     // tells meanwhile reaches the client through Server::tell().
     virtual void initiate(const ike::Engine::InitiateRequest& request, Duration timeout, Completion done) = 0;
+    // Begins to replace what matches and returns how many that are; the engine tells what becomes of it.
+    virtual Result<std::size_t> rekey(const ike::Engine::RekeyRequest& request) = 0;
     virtual void terminate(const ike::Engine::TerminateRequest& request, Duration timeout, Completion done) = 0;
 };
 

@@ -14,12 +14,13 @@ namespace sluice::control::vici {
 // What the user asked for. Empty names and 0 ids are "not given".
 struct CtlRequest {
     std::string uri = "unix:///run/sluice/sluice.vici";
-    std::string command;  // "list-sas", "list-conns", "initiate", "terminate", "stats" or "version"
+    std::string command;  // "list-sas", "list-conns", "initiate", "rekey", "terminate", "stats" or "version"
     bool json = false;
     std::string child;
     std::string ike;
     std::uint32_t child_id = 0;
     std::uint32_t ike_id = 0;
+    bool reauth = false;                      // rekey: authenticate anew
     std::optional<unsigned> timeout_seconds;  // none: wait for good
 };
 

@@ -69,7 +69,8 @@ std::string format_ike(const std::string& name, const Message& ike) {
     if (ike.find("encr-alg") != nullptr) out += "  " + algorithms(ike) + "\n";
     if (ike.find("established") != nullptr) {
         out += "  established " + text(ike, "established") + "s ago" +
-               optional(ike, "rekey-time", ", rekeying in ", "s") + "\n";
+               optional(ike, "rekey-time", ", rekeying in ", "s") +
+               optional(ike, "reauth-time", ", authenticating anew in ", "s") + "\n";
     }
     return out;
 }

@@ -67,7 +67,7 @@ int run_answered(const Answered& answered, const CtlRequest& request, Client& cl
     return kExitOk;
 }
 
-// initiate and terminate: progress goes to err while it lasts, so that out has the outcome alone.
+// initiate, rekey and terminate: progress goes to err while it lasts, so that out has the outcome alone.
 int run_task(const CtlRequest& request, Client& client, std::ostream& out, std::ostream& err) {
     Message message = filter_message(request);
     if (request.timeout_seconds) {
@@ -75,6 +75,7 @@ int run_task(const CtlRequest& request, Client& client, std::ostream& out, std::
         message.add("timeout", *request.timeout_seconds == 0 ? std::string("-1")
                                                              : std::to_string(*request.timeout_seconds * 1000ULL));
     }
+    if (request.reauth) message.add("reauth", "yes");
     message.add("loglevel", 1);
     const auto answer = client.call(request.command, message, "control-log", [&](const Message& event) {
         if (!request.json) err << "[" << event.get("group", "   ") << "] " << event.get("msg") << std::endl;
@@ -98,7 +99,7 @@ bool names_something(const CtlRequest& request) {
 }  // namespace
 
 std::optional<std::string> usage_error(const CtlRequest& request) {
-    static constexpr std::array<std::string_view, 6> kCommands{"list-sas",  "list-conns", "initiate",
+    static constexpr std::array<std::string_view, 7> kCommands{"list-sas",  "list-conns", "initiate", "rekey",
                                                                "terminate", "stats",      "version"};
     if (std::find(kCommands.begin(), kCommands.end(), request.command) == kCommands.end()) {
         if (request.command.empty()) return "there is no command";
@@ -109,6 +110,12 @@ std::optional<std::string> usage_error(const CtlRequest& request) {
     if (request.command == "initiate") {
         if (request.child.empty()) return "initiate needs --child NAME";
         if (request.ike_id != 0 || request.child_id != 0) return "initiate takes names, not ids";
+    }
+    if (request.command == "rekey" && !names_something(request)) {
+        return "rekey needs --child NAME, --ike NAME, --child-id N or --ike-id N";
+    }
+    if (request.reauth && (request.command != "rekey" || !request.child.empty() || request.child_id != 0)) {
+        return "--reauth goes with rekey of an IKE SA";
     }
     if (request.command == "terminate" && !names_something(request)) {
         return "terminate needs --child NAME, --ike NAME, --child-id N or --ike-id N";

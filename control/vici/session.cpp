@@ -84,6 +84,7 @@ struct SessionState : std::enable_shared_from_this<SessionState> {
     void run_list_sas(const Message& request);
     void run_list_conns(const Message& request);
     void run_initiate(const Message& request);
+    void run_rekey(const Message& request);
     void run_terminate(const Message& request);
     Completion begin(const WaitOptions& options, std::string connection);
     void tell(const ike::Notice& notice);
@@ -101,6 +102,7 @@ const std::map<std::string, RunCommand, std::less<>>& command_table() {
         {"list-sas", [](SessionState& s, const Message& m) { s.run_list_sas(m); }},
         {"list-conns", [](SessionState& s, const Message& m) { s.run_list_conns(m); }},
         {"initiate", [](SessionState& s, const Message& m) { s.run_initiate(m); }},
+        {"rekey", [](SessionState& s, const Message& m) { s.run_rekey(m); }},
         {"terminate", [](SessionState& s, const Message& m) { s.run_terminate(m); }},
     };
     return kTable;
@@ -180,6 +182,28 @@ void SessionState::run_initiate(const Message& request) {
     wanted.connection = *connection;
     wanted.child = child;
     commands.initiate(wanted, options->timeout, begin(*options, *connection));
+}
+
+void SessionState::run_rekey(const Message& request) {
+    const auto ike_id = number<std::uint32_t>(request, "ike-id");
+    if (!ike_id) return refuse(ike_id.error().text);
+    const auto child_id = number<std::uint32_t>(request, "child-id");
+    if (!child_id) return refuse(child_id.error().text);
+    ike::Engine::RekeyRequest wanted{.ike = std::string(request.get("ike")),
+                                     .child = std::string(request.get("child")),
+                                     .ike_id = ike_id->value_or(0),
+                                     .child_id = child_id->value_or(0)};
+    const bool of_child = !wanted.child.empty() || wanted.child_id != 0;
+    if (wanted.ike.empty() && wanted.ike_id == 0 && !of_child)
+        return refuse("rekey needs the name or id of an IKE SA or child");
+    if (request.get("reauth") == "yes") {
+        if (of_child) return refuse("reauth is about IKE SAs, not about children");
+        wanted.how = ike::Engine::Replacement::reauthenticate;
+    }
+    const auto matched = commands.rekey(wanted);
+    Message out = outcome_message(matched ? Result<void>{} : Result<void>(matched.error()));
+    out.add("matches", matched ? *matched : std::size_t{0});
+    respond(std::move(out));
 }
 
 void SessionState::run_terminate(const Message& request) {

@@ -77,6 +77,10 @@ void add_remaining(Message& out, const char* key, Duration limit, Duration age) 
     if (limit > Duration{}) out.add(key, whole_seconds(std::max(limit - age, Duration{})));
 }
 
+void add_until(Message& out, const char* key, Instant when, Instant now) {
+    if (when != Instant{}) out.add(key, whole_seconds(std::max(when - now, Duration{})));
+}
+
 Message child_message(const ike::ChildView& view, const SaListing& listing) {
     const ipsec::ChildSa& sa = view.sa;
     Message out;
@@ -176,7 +180,8 @@ Message connection_message(const Config& config, const ike::ConnectionConfig& co
     Message& out = event.add_section(connection.name);
     out.add_list("local_addrs", address_texts(connection.local_addrs));
     out.add_list("remote_addrs", address_texts(connection.remote_addrs));
-    out.add("version", "IKEv2").add("reauth_time", 0).add("rekey_time", whole_seconds(connection.rekey_time));
+    out.add("version", "IKEv2").add("reauth_time", whole_seconds(connection.reauth_time));
+    out.add("rekey_time", whole_seconds(connection.rekey_time));
     if (connection.dpd_delay > Duration{}) out.add("dpd_delay", whole_seconds(connection.dpd_delay));
     add_auth(out, "local-1", connection.local);
     add_auth(out, "remote-1", connection.remote);
@@ -246,6 +251,8 @@ Message sa_message(const ike::IkeView& view, const SaListing& listing) {
     if (view.nat_local || view.nat_remote) out.add("nat-any", "yes");
     add_ike_suite(out, view.suite);
     if (view.established != Instant{}) out.add("established", whole_seconds(listing.now - view.established));
+    add_until(out, "rekey-time", view.rekey_at, listing.now);
+    add_until(out, "reauth-time", view.reauth_at, listing.now);
     add_children(out, view.children, listing);
     return event;
 }

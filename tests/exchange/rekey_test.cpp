@@ -218,3 +218,27 @@ TEST_CASE("TRAPS 18: no IKE rekeying while a child is being made: TEMPORARY_FAIL
                                                         ike::KePayload{crypto::Group::curve25519, pair.public_value}});
     CHECK(answer.notify(NotifyType::temporary_failure) != nullptr);
 }
+
+TEST_CASE("TRAPS 18: RFC 7296 2.25.2 nothing new over an IKE SA that is being rekeyed here, or was by the peer") {
+    Rekeying ladder;
+    Node& moon = *ladder.moon;
+    const bool here = GENERATE(true, false);
+    if (here) {
+        ladder.world.act(moon, moon.engine->rekey({.ike = "to-sun"}, ladder.world.now())->actions);
+        ladder.world.run(10ms);
+        REQUIRE(inspect(moon).request);
+    } else {
+        SeededRandom random(3);
+        const crypto::DhKeyPair pair = *crypto::dh_generate(crypto::Group::curve25519, random);
+        ipsec::Proposal proposal = ladder.sun->connections[0].proposals[0];
+        proposal.number = 1;
+        proposal.spi = ByteVec(8, 0x2b);
+        const ike::Message answer = ladder.ask(ike::ExchangeType::create_child_sa,
+                                               {ike::SaPayload{{proposal}}, ike::NoncePayload{ByteVec(32, 7)},
+                                                ike::KePayload{crypto::Group::curve25519, pair.public_value}});
+        REQUIRE(answer.find<ike::SaPayload>() != nullptr);
+    }
+    const ike::Message answer = ladder.ask(ike::ExchangeType::create_child_sa, ladder.offer(ladder.old.outbound.spi));
+    CHECK(answer.notify(NotifyType::temporary_failure) != nullptr);
+    CHECK(moon.backend.installed.size() == 1);
+}

@@ -42,6 +42,17 @@ TEST_CASE("A saved IKE SA is restored as it was, in every phase of every exchang
         world.run(100us);
         compare();
     }
+    using Replacement = ike::Engine::Replacement;
+    for (const ike::Engine::RekeyRequest& request :
+         {ike::Engine::RekeyRequest{.child = "net"}, ike::Engine::RekeyRequest{.ike = "to-sun"},
+          ike::Engine::RekeyRequest{.ike = "to-sun", .how = Replacement::reauthenticate}}) {
+        world.act(moon, moon.engine->rekey(request, world.now())->actions);
+        for (int i = 0; i < 100; ++i) {
+            world.run(100us);
+            compare();
+        }
+        world.run(8s);
+    }
     world.run(20s);
     compare();
     world.act(moon, *moon.engine->terminate({.ike = "to-sun"}, world.now()));
@@ -113,7 +124,7 @@ TEST_CASE("What is not a saved IKE SA of this version and configuration is refus
     longer.push_back(0);
     CHECK(other.restore(longer, world.now()).error().code == ErrorCode::invalid);
     ByteVec newer = saved;
-    newer[0] = 2;
+    newer[0] = 3;
     CHECK(other.restore(newer, world.now()).error().code == ErrorCode::unsupported);
     CHECK(other.ids().empty());
     REQUIRE(other.restore(saved, world.now()));

@@ -72,6 +72,7 @@ void World::start(Node& node) {
 }
 
 void World::restore(Node& node) {
+    act(node, node.engine->tick(now_));  // times are saved as distances from the engine's last call
     std::vector<ByteVec> saved;
     for (const IkeSaId id : node.engine->ids()) saved.push_back(must(node.engine->save(id)));
     start(node);
@@ -105,10 +106,13 @@ void World::carry(Node& node, ike::Action& action) {
             [&](const ike::InstallChild& one) {
                 complain(backend.reserved.erase(one.child.inbound.spi) == 0, "installed an SPI that was not reserved");
                 complain(!backend.installed.emplace(one.child.id, one.child).second, "installed an id twice");
+                if (one.child.outbound_ready) backend.outbound.push_back(one.child.id);
             },
             [&](const ike::EnableOutbound& one) {
                 complain(backend.installed.count(one.child) == 0, "enabled what is not installed");
+                complain(backend.installed[one.child].outbound_ready, "enabled twice");
                 backend.installed[one.child].outbound_ready = true;
+                backend.outbound.push_back(one.child);
             },
             [&](const ike::UpdateEndpoints& one) {
                 complain(backend.installed.count(one.child) == 0, "moved what is not installed");
@@ -117,6 +121,7 @@ void World::carry(Node& node, ike::Action& action) {
             },
             [&](const ike::RemoveChild& one) {
                 complain(backend.installed.erase(one.child) == 0, "removed what is not installed");
+                std::erase(backend.outbound, one.child);
             },
             [&](const ike::Notice& one) { node.notices.push_back(one); },
             [&](const ike::KeyLogged& one) { node.key_lines.push_back(one.line); },

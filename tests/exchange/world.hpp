@@ -30,6 +30,7 @@ class SeededRandom final : public crypto::Random {
 // What a backend would hold, and what it would complain about.
 struct BackendModel {
     std::map<ChildSaId, ipsec::ChildSa> installed;
+    std::vector<ChildSaId> outbound;  // those that may carry what this end sends, the newest last: it does
     std::set<Spi> reserved;
     std::vector<std::string> complaints;
 };

@@ -317,6 +317,41 @@ TEST_CASE("A connection whose values are all text, as VICI loads it, gives the s
     CHECK(draft.children[0].config.remote_ts[0].to_string() == "10.2.0.0/24");
 }
 
+TEST_CASE("TRAPS 37: lifetimes have swanctl's defaults, which follow from what is there") {
+    const auto child = [](const std::string& keys) {
+        return load(R"([[port]]
+name = "wan"
+device = "eth0"
+[connections.c]
+)" + std::string("local = { auth = \"psk\" }\nremote = { auth = \"psk\" }\n[connections.c.children.n]\n") +
+                    keys + "[secrets.ike]\nsecret = \"x\"\n")
+            .connections.at(0);
+    };
+    const ike::ConnectionConfig plain = child("");
+    CHECK(plain.rekey_time == seconds(14400));
+    CHECK(plain.reauth_time == seconds(0));
+    CHECK(plain.over_time == seconds(1440));
+    CHECK(plain.rand_time == seconds(1440));
+    CHECK(plain.children[0].rekey_time == seconds(3600));
+    CHECK(plain.children[0].life_time == seconds(3960));
+    CHECK(plain.children[0].rand_time == seconds(360));
+    CHECK(plain.children[0].rekey_bytes == 0);
+    CHECK(plain.children[0].life_bytes == 0);
+    CHECK(plain.children[0].rand_bytes == 0);
+    const ike::ChildConfig counted =
+        child("rekey_bytes = \"10k\"\nrekey_packets = 1000\nlife_packets = 1500\n").children[0];
+    CHECK(counted.life_bytes == 11264);
+    CHECK(counted.rand_bytes == 1024);
+    CHECK(counted.rand_packets == 500);
+    const ike::ChildConfig never = child("rekey_time = 0\nlife_time = 0\n").children[0];
+    CHECK(never.rekey_time == seconds(0));
+    CHECK(never.life_time == seconds(0));
+    CHECK(never.rand_time == seconds(0));
+    const ike::ChildConfig shorter = child("life_time = \"11m\"\n").children[0];
+    CHECK(shorter.rekey_time == seconds(600));
+    CHECK(shorter.rand_time == seconds(60));
+}
+
 TEST_CASE("What swanctl turns off and Sluice does not have is taken, since it asks for nothing") {
     load(R"([[port]]
 name = "wan"
@@ -324,12 +359,9 @@ device = "eth0"
 [connections.c]
 mobike = "no"
 fragmentation = false
-rekey_time = "0s"
-reauth_time = 0
 local = { auth = "psk" }
 remote = { auth = "psk" }
 [connections.c.children.n]
-rekey_time = 0
 ipcomp = "no"
 [secrets.ike]
 secret = "x"

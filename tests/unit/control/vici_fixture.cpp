@@ -56,6 +56,8 @@ ike::IkeView canned_ike(Instant now) {
     view.suite.prf = crypto::Prf::hmac_sha2_256;
     view.suite.group = crypto::Group::curve25519;
     view.established = now - seconds(100);
+    view.rekey_at = now + seconds(13000);
+    view.reauth_at = now + seconds(86000);
     view.children = {canned_child(now)};
     return view;
 }

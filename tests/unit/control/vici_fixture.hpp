@@ -23,6 +23,11 @@ class CannedCommands : public Commands {
         done_ = std::move(done);
         if (on_command_) on_command_();
     }
+    Result<std::size_t> rekey(const ike::Engine::RekeyRequest& request) override {
+        rekeyed_ = request;
+        if (matches_ == 0) return fail(ErrorCode::not_found, "nothing matches");
+        return matches_;
+    }
     void terminate(const ike::Engine::TerminateRequest& request, Duration timeout, Completion done) override {
         terminated_ = request;
         timeout_ = timeout;
@@ -35,6 +40,8 @@ class CannedCommands : public Commands {
     Config config_;
     std::optional<ike::Engine::InitiateRequest> initiated_;
     std::optional<ike::Engine::TerminateRequest> terminated_;
+    std::optional<ike::Engine::RekeyRequest> rekeyed_;
+    std::size_t matches_ = 1;
     Duration timeout_{};
     Completion done_;
     std::function<void()> on_command_;

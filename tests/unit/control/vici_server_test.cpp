@@ -114,7 +114,7 @@ TEST_CASE("sluicectl list-sas over a socket reads as swanctl's") {
           "  local  'moon.sluice.test' @ 192.0.2.1[4500]\n"
           "  remote 'carol@sluice.test' @ 198.51.100.9[61234] behind NAT\n"
           "  AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/CURVE_25519\n"
-          "  established 100s ago\n"
+          "  established 100s ago, rekeying in 13000s, authenticating anew in 86000s\n"
           "  net: #7, reqid 5, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16-256/ESN\n"
           "    installed 90s ago, expires in 510s\n"
           "    in  c1020304,   1008 bytes,    12 packets, 4s ago\n"

@@ -200,6 +200,39 @@ TEST_CASE("terminate takes names and ids, and something it must have") {
     CHECK(client.take_one().message.get("success") == "yes");
 }
 
+TEST_CASE("rekey takes names and ids, says how many match, and reauthenticates IKE SAs alone") {
+    using Replacement = ike::Engine::Replacement;
+    CannedCommands commands;
+    commands.matches_ = 2;
+    Client client(commands);
+    const auto ask = [&](const Message& request) {
+        commands.rekeyed_.reset();
+        REQUIRE(client.request("rekey", request).ok());
+        return client.take_one().message;
+    };
+    Message answer = ask(Message().add("child", "net").add("ike", "carol"));
+    CHECK(answer.get("success") == "yes");
+    CHECK(answer.get("matches") == "2");
+    REQUIRE(commands.rekeyed_);
+    CHECK(commands.rekeyed_->child == "net");
+    CHECK(commands.rekeyed_->ike == "carol");
+    CHECK(commands.rekeyed_->how == Replacement::rekey);
+    answer = ask(Message().add("ike-id", "4").add("reauth", "yes"));
+    CHECK(answer.get("success") == "yes");
+    CHECK(commands.rekeyed_->ike_id == 4);
+    CHECK(commands.rekeyed_->how == Replacement::reauthenticate);
+    CHECK(ask(Message().add("child-id", "4").add("reauth", "yes")).get("success") == "no");
+    CHECK_FALSE(commands.rekeyed_);
+    CHECK(ask({}).get("success") == "no");
+    CHECK_FALSE(commands.rekeyed_);
+    CHECK(ask(Message().add("ike-id", "x")).get("errmsg") == "ike-id: \"x\" is not a number");
+    commands.matches_ = 0;
+    answer = ask(Message().add("ike", "dave"));
+    CHECK(answer.get("success") == "no");
+    CHECK(answer.get("matches") == "0");
+    CHECK(answer.get("errmsg") == "nothing matches");
+}
+
 TEST_CASE("A command outlives its client, and its answer goes nowhere") {
     CannedCommands commands;
     auto client = std::make_unique<Client>(commands);

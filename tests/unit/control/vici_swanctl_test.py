@@ -45,6 +45,7 @@ def list_sas():
         "  local  'moon.sluice.test' @ 192.0.2.1[4500]",
         "  remote 'carol@sluice.test' @ 198.51.100.9[61234]",
         "  AES_CBC-128/HMAC_SHA2_256_128/PRF_HMAC_SHA2_256/CURVE_25519",
+        "  established 100s ago, rekeying in 13000s, reauth in 86000s",
         "  net: #7, reqid 5, INSTALLED, TUNNEL-in-UDP, ESP:AES_GCM_16-256/ESN",
         "    installed 90s ago, expires in 510s",
         "    in  c1020304,   1008 bytes,    12 packets,     4s ago",
@@ -91,6 +92,16 @@ def initiate():
     code, _, err = swanctl("--initiate", "--child", "nets")
     check(code != 0, "a child that is not there was initiated")
     check("CHILD_SA config 'nets' not found" in err, err)
+
+
+@case("swanctl --rekey names children and IKE SAs, and --reauth")
+def rekey():
+    for words in (("--child", "net"), ("--ike", "carol"), ("--ike", "carol", "--reauth"), ("--ike-id", "3"), ("--child-id", "7")):
+        code, out, err = swanctl("--rekey", *words)
+        check_equal((code, err), (0, ""), str(words))
+        check("rekey completed successfully" in out, out)
+    code, _, err = swanctl("--rekey", "--child", "net", "--reauth")
+    check(code != 0 and "not about children" in err, err)
 
 
 main(before=set_up, after=tear_down)

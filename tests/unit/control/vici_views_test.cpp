@@ -34,6 +34,8 @@ TEST_CASE("A list-sa event has strongSwan's fields") {
           "  prf-alg = PRF_HMAC_SHA2_256\n"
           "  dh-group = CURVE_25519\n"
           "  established = 100\n"
+          "  rekey-time = 13000\n"
+          "  reauth-time = 86000\n"
           "  child-sas {\n"
           "    net-7 {\n"
           "      name = net\n"

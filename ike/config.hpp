@@ -61,6 +61,9 @@ struct ChildConfig {
     ipsec::PacketRules rules;
 };
 
+// RFC 7383. accept: fragments are taken but none are sent.
+enum class Fragmentation : std::uint8_t { no, accept, yes };
+
 // A connection as swanctl.conf has it (connections.NAME).
 struct ConnectionConfig {
     std::string name;
@@ -71,8 +74,10 @@ struct ConnectionConfig {
     ipsec::Proposals proposals;
     AuthConfig local;
     AuthConfig remote;
-    bool encap = false;    // force UDP encapsulation
-    Duration dpd_delay{};  // 0: no liveness checks of its own
+    bool encap = false;  // force UDP encapsulation
+    Fragmentation fragmentation = Fragmentation::yes;
+    std::uint16_t fragment_size = 1280;  // bytes of the IP packets that carry fragments
+    Duration dpd_delay{};                // 0: no liveness checks of its own
     Duration rekey_time{};
     Duration over_time{};
     std::vector<ChildConfig> children;

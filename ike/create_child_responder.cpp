@@ -111,6 +111,7 @@ IkeSa successor(EngineState& engine, const IkeSa& old, const PeerRequest& reques
     fresh.remote_spi = peer_spi;
     fresh.nat_local = old.nat_local;
     fresh.nat_remote = old.nat_remote;
+    fresh.fragments = old.fragments;
     fresh.local_id = old.local_id;
     fresh.remote_id = old.remote_id;
     fresh.created = engine.now;

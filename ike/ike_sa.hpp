@@ -104,11 +104,29 @@ struct Task {
     Instant not_before;
 };
 
+// One message as it goes on the wire: whole, or the fragments of RFC 7383. They are sent together and sent again
+// together.
+using Datagrams = std::vector<ByteVec>;
+
+// Fragments of one message that have come so far (reassembly.hpp). total 0: none.
+struct ReassemblyPart {
+    std::uint16_t number = 0;
+    ByteVec text;
+};
+struct Reassembly {
+    std::uint32_t message_id = 0;
+    std::uint16_t total = 0;
+    PayloadType first = PayloadType::none;  // of fragment 1
+    ByteVec first_hash;                     // SHA-256 of fragment 1's datagram
+    std::vector<ReassemblyPart> parts;      // in the order they came
+    Instant expires;
+};
+
 // The request that waits for its response. The same bytes are sent again until it comes.
 struct Request {
     std::uint32_t message_id = 0;
     ExchangeType exchange = ExchangeType::ike_sa_init;
-    ByteVec bytes;
+    Datagrams bytes;
     unsigned repeats = 0;
     bool answered = false;  // a response was accepted and its arithmetic runs: nothing is sent again
     Instant next;           // when the next repetition or the end is due
@@ -117,7 +135,7 @@ struct Request {
 // A peer's request whose answer waits for arithmetic. The bytes are worked through again when it is done, so nothing
 // half-made is kept.
 struct Served {
-    ByteVec bytes;
+    ByteVec bytes;  // as it came; of one that came in fragments, the message that was inside, not protected
     Path path;
     DhWait dh;
 };
@@ -170,9 +188,14 @@ struct IkeSa {
 
     // What the peer begins.
     std::uint32_t expected_id = 0;
-    ByteVec last_response;      // to expected_id - 1
+    Datagrams last_response;    // to expected_id - 1
     ByteVec last_request_hash;  // SHA-256 of what it answers: a repeated request has the same bytes (RFC 7296 2.1)
     std::optional<Served> served;
+
+    // Fragmentation (RFC 7383).
+    bool fragments = false;  // both ends have announced it
+    Reassembly request_parts;
+    Reassembly response_parts;
 
     std::vector<Child> children;
 

@@ -44,6 +44,8 @@ void send_init(EngineState& engine, IkeSa& sa) {
     payloads.push_back(KePayload{handshake.ke.group, handshake.ke.public_value});
     payloads.push_back(NoncePayload{handshake.nonce_i});
     for (Payload& payload : nat_detection(sa, message.header, sa.path)) payloads.push_back(std::move(payload));
+    if (sa.connection->fragmentation != Fragmentation::no)
+        payloads.push_back(make_notify(NotifyType::ikev2_fragmentation_supported));
     sa.handshake.request = build_message(message);
     begin_plain(engine, sa, sa.handshake.request);
 }
@@ -108,6 +110,7 @@ void accept_answer(EngineState& engine, IkeSa& sa, const Message& message, const
     const NatFindings nat = detect_nat(message, datagram.local, datagram.remote);
     sa.nat_local = nat.supported && nat.local_behind_nat;
     sa.nat_remote = nat.supported && nat.remote_behind_nat;
+    sa.fragments = takes_fragments(sa, message);
     sa.dh = DhWait{.group = ke->group, .private_key = handshake.ke.private_key, .peer_public = ke->data};
     start_dh(engine, sa, *sa.dh);
 }

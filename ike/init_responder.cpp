@@ -106,7 +106,7 @@ void open_sa(EngineState& engine, const Datagram& datagram, const Message& messa
 void repeat_answer(EngineState& engine, IkeSa& sa, const Datagram& datagram) {
     if (sa.expected_id == 1 && !sa.last_response.empty()) {
         ++engine.counters.replayed_responses;
-        send_bytes(engine, sa, {datagram.local, datagram.remote, datagram.marker}, sa.last_response);
+        send_message(engine, sa, {datagram.local, datagram.remote, datagram.marker}, sa.last_response);
         return;
     }
     ++engine.counters.absorbed;
@@ -165,6 +165,11 @@ std::vector<Payload> nat_detection(const IkeSa& sa, const Header& header, const 
             make_notify(NotifyType::nat_detection_destination_ip, {destination.begin(), destination.end()})};
 }
 
+bool takes_fragments(const IkeSa& sa, const Message& message) {
+    return sa.connection->fragmentation != Fragmentation::no &&
+           message.notify(NotifyType::ikev2_fragmentation_supported) != nullptr;
+}
+
 void init_request(EngineState& engine, const Datagram& datagram) {
     const Parsed<Message> parsed = parse_message(datagram.bytes);
     if (!parsed) {
@@ -216,6 +221,7 @@ void init_served(EngineState& engine, IkeSa& sa, const Served& served, const DhO
     const NatFindings nat = detect_nat(*message, served.path.local, served.path.remote);
     sa.nat_local = nat.supported && nat.local_behind_nat;
     sa.nat_remote = nat.supported && nat.remote_behind_nat;
+    sa.fragments = takes_fragments(sa, *message);
 
     Message answer{.header = message->header};
     answer.header.responder_spi = sa.local_spi;
@@ -225,6 +231,7 @@ void init_served(EngineState& engine, IkeSa& sa, const Served& served, const DhO
                        NoncePayload{handshake.nonce_r}};
     for (Payload& payload : nat_detection(sa, answer.header, served.path))
         answer.payloads.push_back(std::move(payload));
+    if (sa.fragments) answer.payloads.push_back(make_notify(NotifyType::ikev2_fragmentation_supported));
     handshake.response = build_message(answer);
     engine.table.set_phase(sa, Phase::auth);
     respond_plain(engine, sa, served.path, handshake.response);

@@ -79,6 +79,14 @@ void describe(A& a, Task& v) {
     fields(a, v.kind, v.offer, v.spis, v.not_before);
 }
 template <class A>
+void describe(A& a, ReassemblyPart& v) {
+    fields(a, v.number, v.text);
+}
+template <class A>
+void describe(A& a, Reassembly& v) {
+    fields(a, v.message_id, v.total, v.first, v.first_hash, v.parts, v.expires);
+}
+template <class A>
 void describe(A& a, Request& v) {
     fields(a, v.message_id, v.exchange, v.bytes, v.repeats, v.answered, v.next);
 }
@@ -96,6 +104,7 @@ void describe(A& a, IkeSa& v) {
            v.nat_remote, v.suite, v.keys, v.local_id, v.remote_id, v.low_nonce, v.handshake, v.request_hash);
     fields(a, v.next_id, v.active, v.request, v.dh, v.queue);
     fields(a, v.expected_id, v.last_response, v.last_request_hash, v.served);
+    fields(a, v.fragments, v.request_parts, v.response_parts);
     fields(a, v.children);
     fields(a, v.created, v.established, v.expires, v.last_heard, v.next_check, v.last_sent, v.restart_at, v.restart);
 }

@@ -95,6 +95,12 @@ void check_life(EngineState& engine, IkeSa& sa) {
     schedule_liveness(engine, sa);
 }
 
+void expire_reassembly(EngineState& engine, Reassembly& reassembly) {
+    if (!due(reassembly.expires, engine.now)) return;
+    ++engine.counters.reassembly_expired;
+    reassembly = {};
+}
+
 void restart_jobs(EngineState& engine, IkeSa& sa) {
     if (sa.dh && sa.dh->job == 0) start_dh(engine, sa, *sa.dh);
     if (sa.served && sa.served->dh.job == 0) start_dh(engine, sa, sa.served->dh);
@@ -128,6 +134,8 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
     if ((sa.dh && sa.dh->job == 0) || (sa.served && sa.served->dh.job == 0)) best = engine.now;
     if (sa.request) earlier(best, sa.request->next);
     earlier(best, sa.next_check);
+    earlier(best, sa.request_parts.expires);
+    earlier(best, sa.response_parts.expires);
     if (keeps_alive(engine, sa)) earlier(best, sa.last_sent + engine.config.keepalive);
     for (const Child& child : sa.children) earlier(best, child.expires);
     if (!sa.active && sa.phase == Phase::established)
@@ -138,6 +146,8 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
 void run_due(EngineState& engine, IkeSa& sa) {
     if (sa.phase == Phase::closed) return;
     restart_jobs(engine, sa);
+    expire_reassembly(engine, sa.request_parts);
+    expire_reassembly(engine, sa.response_parts);
     if (!repeat_request(engine, sa)) return give_up(engine, sa);
     if (due(sa.expires, engine.now)) expire_sa(engine, sa);
     if (sa.phase == Phase::closed) return;

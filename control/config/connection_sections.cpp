@@ -23,7 +23,6 @@ constexpr LaterKey kLaterConnection[] = {
     {"dpd_timeout", "IKEv1; with IKEv2 retransmission decides", "0"},
     {"dscp", "marking IKE packets", "000000"},
     {"mobike", "MOBIKE", "no"},
-    {"fragmentation", "IKE fragmentation", "no"},
     {"childless", "IKE SAs without a child", "never"},
     {"send_certreq", "certificates", "no"},
     {"send_cert", "certificates", "never"},
@@ -82,6 +81,18 @@ Verdict set_proposals(ConnectionConfig& into, const ConfigNode& value) {
     return parse_proposal_list(value, ipsec::Protocol::ike, into.proposals);
 }
 
+Verdict set_fragmentation(ConnectionConfig& into, const ConfigNode& value) {
+    const std::string* text = scalar_of(value);
+    if (text == nullptr) return no_scalar(value);
+    if (*text == "force") return Complaint{"\"force\" is for IKEv1, which RFC 9395 retires", nullptr};
+    const auto truth = parse_bool(*text);
+    if (!truth && *text != "accept") return Complaint{"\"" + *text + "\" is unknown", nullptr};
+    into.fragmentation = !truth   ? ike::Fragmentation::accept
+                         : *truth ? ike::Fragmentation::yes
+                                  : ike::Fragmentation::no;
+    return std::nullopt;
+}
+
 Verdict set_auth(AuthConfig& into, const ConfigNode& value) {
     const std::string* text = scalar_of(value);
     if (text == nullptr) return no_scalar(value);
@@ -119,6 +130,11 @@ const Key<ConnectionConfig> kConnectionKeys[] = {
     {{"proposals", "", "default", "What is offered and taken for the IKE SA, best first."}, set_proposals},
     {{"encap", "yes or no", "no", "Whether ESP goes in UDP even without NAT."},
      set_bool<ConnectionConfig, &ConnectionConfig::encap>},
+    {{"fragmentation", "yes, accept or no", "yes",
+      "Whether large IKE messages go in fragments (RFC 7383); accept: they are taken, none are sent."},
+     set_fragmentation},
+    {{"fragment_size", "576 to 65535", "1280", "How large the IP packets with fragments are, in bytes, for this peer."},
+     set_number<ConnectionConfig, &ConnectionConfig::fragment_size, 576, 65535>},
     {{"dpd_delay", "a duration such as 30s", "0s",
       "After how much silence the peer is asked whether it lives; 0: never."},
      set_duration<ConnectionConfig, &ConnectionConfig::dpd_delay>},

@@ -62,7 +62,7 @@ void follow(EngineState& engine, IkeSa& sa, const Path& path) {
 void handle_request(EngineState& engine, IkeSa& sa, const PeerRequest& request) {
     const ExchangeType exchange = request.message.header.exchange;
     if (sa.phase == Phase::auth) {
-        if (exchange == ExchangeType::ike_auth) return auth_request(engine, sa, request.message, request.path);
+        if (exchange == ExchangeType::ike_auth) return auth_request(engine, sa, request);
     } else if (exchange == ExchangeType::create_child_sa) {
         return create_child_request(engine, sa, request);
     } else if (exchange == ExchangeType::informational) {
@@ -257,13 +257,36 @@ void dispatch_dh(EngineState& engine, DhOutcome outcome) {
         if (sa->active && sa->active->kind == TaskKind::init) return init_dh_done(engine, *sa, std::move(outcome));
         return create_child_dh_done(engine, *sa, std::move(outcome));
     }
-    if (!sa->served || sa->served->dh.job != outcome.job) return;
+    if (!sa->served || sa->served->auth || sa->served->dh.job != outcome.job) return;
     const Served served = std::move(*sa->served);
     sa->served.reset();
     if (sa->phase == Phase::init) return init_served(engine, *sa, served, outcome);
     const std::optional<Message> message = reopen(*sa, served);
     if (!message) return;  // it opened before
     handle_request(engine, *sa, {.message = *message, .bytes = served.bytes, .path = served.path, .outcome = &outcome});
+}
+
+void dispatch_auth(EngineState& engine, AuthOutcome outcome) {
+    const auto job = engine.jobs.find(outcome.job);
+    if (job == engine.jobs.end()) return;  // its IKE SA is gone
+    IkeSa* sa = engine.table.find(job->second);
+    engine.jobs.erase(job);
+    if (!sa) return;
+    touch(engine, *sa);
+    if (sa->auth && sa->auth->job == outcome.job) return auth_work_done(engine, *sa, std::move(outcome));
+    if (!sa->served || !sa->served->auth || sa->served->dh.job != outcome.job) return;
+    const Served served = std::move(*sa->served);
+    sa->served.reset();
+    const std::optional<Message> message = reopen(*sa, served);
+    if (!message) return;  // it opened before
+    handle_request(engine, *sa, {.message = *message, .bytes = served.bytes, .path = served.path, .auth = &outcome});
+}
+
+void restart_served_auth(EngineState& engine, IkeSa& sa) {
+    const Served served = std::move(*sa.served);
+    sa.served.reset();
+    if (const std::optional<Message> message = reopen(sa, served))
+        handle_request(engine, sa, {.message = *message, .bytes = served.bytes, .path = served.path});
 }
 
 }  // namespace sluice::ike

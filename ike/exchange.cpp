@@ -118,6 +118,8 @@ void begin_request(EngineState& engine, IkeSa& sa, ExchangeType exchange, std::s
 void end_task(EngineState& engine, IkeSa& sa) {
     if (sa.dh) forget_job(engine, *sa.dh);
     sa.dh.reset();
+    if (sa.auth) engine.jobs.erase(sa.auth->job);
+    sa.auth.reset();
     sa.request.reset();
     sa.response_parts = {};
     sa.active.reset();

@@ -64,6 +64,11 @@ struct Handshake {
     std::uint8_t restarts = 0;  // COOKIE and INVALID_KE_PAYLOAD together
     ipsec::Suite suite;         // of the answer, while the shared secret is computed
     std::string refusal;        // the last unprotected refusal: told when time has run out (TRAPS 4)
+    // SIGNATURE_HASH_ALGORITHMS of the peer, where both ends announced theirs (RFC 7427 4).
+    std::vector<std::uint16_t> signature_hashes;
+    bool certs_asked = false;        // initiator: the responder sent CERTREQ
+    bool ppk = false;                // both ends have announced USE_PPK (RFC 8784 3)
+    std::optional<SecretBytes> mix;  // responder: the PPK that this IKE_AUTH is made with, while a helper works
 };
 
 // A child that this end offers: in IKE_AUTH (no key exchange) or in CREATE_CHILD_SA.
@@ -138,6 +143,13 @@ struct Served {
     ByteVec bytes;  // as it came; of one that came in fragments, the message that was inside, not protected
     Path path;
     DhWait dh;
+    bool auth = false;  // the job is StartAuth, and dh has its number alone
+};
+
+// Signatures that are made or checked for the active task. job 0 stands for "to be started": after a restore.
+struct AuthWait {
+    std::uint64_t job = 0;
+    ByteVec response;  // to IKE_AUTH, opened, while it is checked; empty while our own signature is made
 };
 
 enum class ChildState : std::uint8_t {
@@ -183,7 +195,8 @@ struct IkeSa {
     std::uint32_t next_id = 0;
     std::optional<Task> active;
     std::optional<Request> request;
-    std::optional<DhWait> dh;  // of the active task
+    std::optional<DhWait> dh;      // of the active task
+    std::optional<AuthWait> auth;  // likewise
     std::deque<Task> queue;
 
     // What the peer begins.

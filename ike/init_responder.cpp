@@ -5,6 +5,7 @@
 #include "ike/init.hpp"
 #include "ike/key_log.hpp"
 #include "ike/natd.hpp"
+#include "ike/proof.hpp"
 #include "lib/crypto/prf.hpp"
 
 namespace sluice::ike {
@@ -110,6 +111,27 @@ void repeat_answer(EngineState& engine, IkeSa& sa, const Datagram& datagram) {
         return;
     }
     ++engine.counters.absorbed;
+}
+
+// What the answer says beyond keys and addresses, as far as the request has announced it too. CERTREQ: whoever of those
+// that the peer may be has a public key (the identities are not known yet).
+std::vector<Payload> announced_by_responder(EngineState& engine, IkeSa& sa, const Message& request) {
+    std::vector<Payload> payloads;
+    if (sa.fragments) payloads.push_back(make_notify(NotifyType::ikev2_fragmentation_supported));
+    if (const auto* hashes = request.notify(NotifyType::signature_hash_algorithms)) {
+        sa.handshake.signature_hashes = parse_signature_hashes(hashes->data);
+        payloads.push_back(make_notify(NotifyType::signature_hash_algorithms, signature_hashes()));
+    }
+    sa.handshake.ppk = !engine.credentials->ppks.empty() && request.notify(NotifyType::use_ppk) != nullptr;
+    if (sa.handshake.ppk) payloads.push_back(make_notify(NotifyType::use_ppk));
+    for (const Connection& connection :
+         connections_for(engine.connections, sa.path.local.address, sa.path.remote.address)) {
+        std::vector<Payload> requests = cert_requests(engine, *connection);
+        if (requests.empty()) continue;
+        payloads.insert(payloads.end(), requests.begin(), requests.end());
+        break;
+    }
+    return payloads;
 }
 
 }  // namespace
@@ -229,9 +251,9 @@ void init_served(EngineState& engine, IkeSa& sa, const Served& served, const DhO
     answer.header.response = true;
     answer.payloads = {SaPayload{{selection->chosen}}, KePayload{served.dh.group, outcome.pair.public_value},
                        NoncePayload{handshake.nonce_r}};
+    for (Payload& payload : announced_by_responder(engine, sa, *message)) answer.payloads.push_back(std::move(payload));
     for (Payload& payload : nat_detection(sa, answer.header, served.path))
         answer.payloads.push_back(std::move(payload));
-    if (sa.fragments) answer.payloads.push_back(make_notify(NotifyType::ikev2_fragmentation_supported));
     handshake.response = build_message(answer);
     engine.table.set_phase(sa, Phase::auth);
     respond_plain(engine, sa, served.path, handshake.response);

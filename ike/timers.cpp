@@ -6,6 +6,7 @@
 #include "ike/auth_exchange.hpp"
 #include "ike/child.hpp"
 #include "ike/create_child.hpp"
+#include "ike/dispatch.hpp"
 #include "ike/duplicates.hpp"
 #include "ike/informational.hpp"
 
@@ -103,7 +104,11 @@ void expire_reassembly(EngineState& engine, Reassembly& reassembly) {
 
 void restart_jobs(EngineState& engine, IkeSa& sa) {
     if (sa.dh && sa.dh->job == 0) start_dh(engine, sa, *sa.dh);
-    if (sa.served && sa.served->dh.job == 0) start_dh(engine, sa, sa.served->dh);
+    if (sa.served && sa.served->dh.job == 0 && sa.served->auth)
+        restart_served_auth(engine, sa);
+    else if (sa.served && sa.served->dh.job == 0)
+        start_dh(engine, sa, sa.served->dh);
+    if (sa.auth && sa.auth->job == 0) restart_auth(engine, sa);
 }
 
 void earlier(std::optional<Instant>& best, Instant when) {
@@ -131,7 +136,9 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
     std::optional<Instant> best;
     earlier(best, sa.phase == Phase::closed && !sa.restart.empty() ? sa.restart_at : sa.expires);
     if (sa.phase == Phase::closed) return best;
-    if ((sa.dh && sa.dh->job == 0) || (sa.served && sa.served->dh.job == 0)) best = engine.now;
+    const bool idle =
+        (sa.dh && sa.dh->job == 0) || (sa.served && sa.served->dh.job == 0) || (sa.auth && sa.auth->job == 0);
+    if (idle) best = engine.now;
     if (sa.request) earlier(best, sa.request->next);
     earlier(best, sa.next_check);
     earlier(best, sa.request_parts.expires);
@@ -146,6 +153,7 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
 void run_due(EngineState& engine, IkeSa& sa) {
     if (sa.phase == Phase::closed) return;
     restart_jobs(engine, sa);
+    if (sa.phase == Phase::closed) return;
     expire_reassembly(engine, sa.request_parts);
     expire_reassembly(engine, sa.response_parts);
     if (!repeat_request(engine, sa)) return give_up(engine, sa);

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "lib/base/secret.hpp"
 #include "lib/base/time.hpp"
+#include "lib/crypto/certificate.hpp"
+#include "lib/crypto/signature.hpp"
 #include "lib/ipsec/child_sa.hpp"
 #include "lib/ipsec/proposal.hpp"
 #include "lib/ipsec/traffic_selector.hpp"
@@ -14,23 +17,42 @@
 namespace sluice::ike {
 
 // An identity as it is configured and as ID payloads carry it (RFC 7296 3.5).
-enum class IdType : std::uint8_t { any = 0, ipv4 = 1, fqdn = 2, email = 3, ipv6 = 5, dn = 9, key_id = 11 };
+enum class IdType : std::uint8_t { any = 0, ipv4 = 1, fqdn = 2, email = 3, ipv6 = 5, dn = 9, key_id = 11, null = 13 };
 struct Identity {
     IdType type = IdType::any;
     ByteVec data;  // as on the wire
-    // strongSwan's guessing: an address, "user@host", "host", "@#hex" and "keyid:text" (key id), "%any".
+    // strongSwan's guessing: an address, "user@host", "host", "C=CH, CN=x" (a distinguished name), "@#hex" and
+    // "keyid:text" (key id), "%any", and "%null" (RFC 7619).
     static Result<Identity> parse(std::string_view text);
     std::string to_string() const;
     bool is_any() const { return type == IdType::any; }
     friend auto operator<=>(const Identity&, const Identity&) = default;
 };
 
-enum class AuthMethod : std::uint8_t { psk };
+// null: no authentication of that side (RFC 7619).
+enum class AuthMethod : std::uint8_t { psk, pubkey, null };
+
+// Which signatures a side makes or takes. Empty members leave it open.
+struct SignatureRule {
+    std::optional<crypto::KeyType> key;
+    bool pss = false;  // RSA: PSS alone; without it we sign with PKCS#1 v1.5 and take both
+    std::vector<crypto::SignatureHash> hashes;
+};
 
 struct AuthConfig {
     AuthMethod method = AuthMethod::psk;
-    Identity id;  // any: local, the tunnel address; remote, whatever authenticates
+    Identity
+        id;  // any: local, the subject of the first of certs, else the tunnel address; remote, whatever authenticates
+    // pubkey:
+    SignatureRule signatures;
+    std::vector<crypto::Certificate> certs;    // local: whose key signs; remote: the only ones, trusted as they are
+    std::vector<crypto::Certificate> cacerts;  // remote: the chain has to go through one of them
+    std::vector<crypto::PublicKey> pubkeys;    // raw keys (RFC 7670): local: which signs; remote: the only ones
+    crypto::Revocation revocation = crypto::Revocation::relaxed;  // remote
 };
+
+// When our certificates are sent.
+enum class SendCert : std::uint8_t { if_asked, always, never };
 
 enum class StartAction : std::uint8_t { none, trap, start };
 enum class CloseAction : std::uint8_t { none, trap, start };
@@ -66,6 +88,9 @@ struct ChildConfig {
     ipsec::PacketRules rules;
 };
 
+// RFC 7383. accept: fragments are taken but none are sent.
+enum class Fragmentation : std::uint8_t { no, accept, yes };
+
 // A connection as swanctl.conf has it (connections.NAME).
 struct ConnectionConfig {
     std::string name;
@@ -76,8 +101,14 @@ struct ConnectionConfig {
     ipsec::Proposals proposals;
     AuthConfig local;
     AuthConfig remote;
-    bool encap = false;    // force UDP encapsulation
-    Duration dpd_delay{};  // 0: no liveness checks of its own
+    bool encap = false;  // force UDP encapsulation
+    Fragmentation fragmentation = Fragmentation::yes;
+    std::uint16_t fragment_size = 1280;  // bytes of the IP packets that carry fragments
+    bool send_certreq = true;
+    SendCert send_cert = SendCert::if_asked;
+    std::string ppk_id;         // as initiator: the PPK that is offered (RFC 8784); empty: none
+    bool ppk_required = false;  // no IKE SA without one
+    Duration dpd_delay{};       // 0: no liveness checks of its own
     // Zero is never. The hard lifetime is over_time after the earlier of rekey_time and reauth_time; rand_time is as
     // a child's.
     Duration rekey_time{};
@@ -93,6 +124,27 @@ struct PskSecret {
     SecretBytes secret;
     std::vector<Identity> ids;
 };
+
+// secrets.ppk-NAME: a postquantum preshared key (RFC 8784) and the PPK_IDs that it has.
+struct PpkSecret {
+    std::string name;
+    SecretBytes secret;
+    std::vector<std::string> ids;
+};
+
+// What all connections share for public keys. cas are trusted where they are self-signed; certs are ours and known ones
+// of peers, and intermediates.
+struct Credentials {
+    std::vector<crypto::PrivateKey> keys;
+    std::vector<crypto::Certificate> certs;
+    std::vector<crypto::Certificate> cas;
+    std::vector<crypto::Crl> crls;
+    std::vector<PpkSecret> ppks;
+};
+
+// Whether a certificate is of an identity: its subject for a DN, otherwise a subjectAltName of the same kind (RFC 4945
+// 3.1). Never of %any or %null.
+bool certificate_bears(const crypto::Certificate& certificate, const Identity& id);
 
 // Engine-wide settings, charon's names where it has them.
 struct EngineConfig {

@@ -23,7 +23,12 @@ namespace sluice::ike {
     X(unprotected_notifies) /* refusals outside of protection, not acted on (TRAPS 4) */ \
     X(keepalives_received)  /* one 0xFF byte */                                          \
     X(keepalives_sent)                                                                   \
-    X(bad_public_values) /* refused by the DH checks */                                  \
+    X(bad_public_values)  /* refused by the DH checks */                                 \
+    X(fragments_sent)     /* SKF messages of RFC 7383, repetitions left out */           \
+    X(fragments_received) /* authentic ones that were of use */                          \
+    X(fragments_dropped)  /* duplicates, wrong numbers, beyond the bounds (TRAPS 27) */  \
+    X(reassembled)        /* messages put together from fragments */                     \
+    X(reassembly_expired) /* given up with gaps in them */                               \
     X(authentication_failures)                                                           \
     X(proposals_refused)                                                                 \
     X(selectors_refused)                                                                 \

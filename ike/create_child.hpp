@@ -24,6 +24,7 @@ struct PeerRequest {
     Bytes bytes;
     const Path& path;
     const DhOutcome* outcome = nullptr;
+    AuthOutcome* auth = nullptr;  // of IKE_AUTH
 };
 void create_child_request(EngineState& engine, IkeSa& sa, const PeerRequest& request);
 

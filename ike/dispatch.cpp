@@ -5,6 +5,7 @@
 #include "ike/create_child.hpp"
 #include "ike/informational.hpp"
 #include "ike/init.hpp"
+#include "ike/reassembly.hpp"
 #include "ike/rekey_ike.hpp"
 #include "lib/crypto/prf.hpp"
 
@@ -62,7 +63,7 @@ void follow(EngineState& engine, IkeSa& sa, const Path& path) {
 void handle_request(EngineState& engine, IkeSa& sa, const PeerRequest& request) {
     const ExchangeType exchange = request.message.header.exchange;
     if (sa.phase == Phase::auth) {
-        if (exchange == ExchangeType::ike_auth) return auth_request(engine, sa, request.message, request.path);
+        if (exchange == ExchangeType::ike_auth) return auth_request(engine, sa, request);
     } else if (exchange == ExchangeType::create_child_sa) {
         return create_child_request(engine, sa, request);
     } else if (exchange == ExchangeType::informational) {
@@ -101,38 +102,115 @@ Window place(const IkeSa& sa, const Header& header, const ByteVec& hash) {
     return last && !sa.last_response.empty() && !sa.served ? Window::repeated : Window::outside;
 }
 
-void dispatch_fresh(EngineState& engine, IkeSa& sa, const Datagram& datagram, const Header& header, ByteVec hash) {
-    if (sa.phase == Phase::init || sa.phase == Phase::closed) return void(++engine.counters.unexpected);
+// Whether the phase has room for a protected message of this kind.
+bool may_come(const IkeSa& sa, const Header& header) {
+    if (sa.phase == Phase::init || sa.phase == Phase::closed) return false;
     const bool first_request_of_peer = !header.response && sa.phase == Phase::auth;
-    if (first_request_of_peer && (sa.initiator || header.exchange != ExchangeType::ike_auth))
-        return void(++engine.counters.unexpected);
+    return !first_request_of_peer || (!sa.initiator && header.exchange == ExchangeType::ike_auth);
+}
+
+// An authentic message, from one datagram or from the last of its fragments. kept: what Served would hold of it.
+struct Incoming {
+    const Datagram& datagram;
+    const Header& header;
+    Bytes kept;
+};
+void take_message(EngineState& engine, IkeSa& sa, const Incoming& in, const Opened& message) {
+    touch(engine, sa);
+    const Path path = path_of(in.datagram);
+    follow(engine, sa, path);
+    if (!message) return refuse_inner(engine, sa, in.datagram, in.header, message.failure().parse);
+    if (in.header.response) return handle_response(engine, sa, *message);
+    handle_request(engine, sa, {.message = *message, .bytes = in.kept, .path = path});
+}
+
+void dispatch_fresh(EngineState& engine, IkeSa& sa, const Datagram& datagram, const Header& header, ByteVec hash) {
+    if (!may_come(sa, header)) return void(++engine.counters.unexpected);
     const Opened message = open(datagram.bytes, sa.peer_keys());
     if (!message && message.failure().error != OpenError::inner) {
         ++(message.failure().error == OpenError::icv ? engine.counters.not_authentic : engine.counters.malformed);
         return;
     }
-    touch(engine, sa);
-    const Path path = path_of(datagram);
-    follow(engine, sa, path);
     if (!header.response) sa.last_request_hash = std::move(hash);
-    if (!message) return refuse_inner(engine, sa, datagram, header, message.failure().parse);
-    if (header.response) return handle_response(engine, sa, *message);
-    handle_request(engine, sa, {.message = *message, .bytes = datagram.bytes, .path = path});
+    take_message(engine, sa, {datagram, header, datagram.bytes}, message);
+}
+
+// Fragments of the message that is awaited; each is authenticated by itself (TRAPS 27).
+void dispatch_fresh_fragment(EngineState& engine, IkeSa& sa, const Datagram& datagram, const Header& header) {
+    if (!may_come(sa, header)) return void(++engine.counters.unexpected);
+    Reassembly& reassembly = header.response ? sa.response_parts : sa.request_parts;
+    const auto numbers = fragment_numbers(datagram.bytes);
+    if (!sa.fragments || !numbers || !wants_fragment(reassembly, header.message_id, *numbers))
+        return void(++engine.counters.fragments_dropped);
+    std::optional<Fragment> fragment = open_fragment(datagram.bytes, sa.peer_keys());
+    if (!fragment) return void(++engine.counters.not_authentic);
+    ++engine.counters.fragments_received;
+    touch(engine, sa);
+    const std::size_t limit = sa.phase == Phase::auth ? kMaxHalfOpenReassembly : kMaxReassembly;
+    Collection collected =
+        collect(reassembly, *std::move(fragment), {header.message_id, hash_of(datagram.bytes), limit}, engine.now);
+    if (collected.result == Collected::dropped) ++engine.counters.fragments_dropped;
+    if (collected.result != Collected::whole) return;
+    ++engine.counters.reassembled;
+    if (!header.response) sa.last_request_hash = std::move(collected.first_hash);
+    auto payloads = parse_chain(collected.chain.first, header.exchange, collected.chain.bytes);
+    if (!payloads) {
+        const OpenFailure broken{OpenError::inner, payloads.failure()};
+        return take_message(engine, sa, {datagram, header, {}}, Opened(broken));
+    }
+    Message inside{header, *std::move(payloads)};
+    const OpenFailure nested{OpenError::inner, {ParseError::body, PayloadType::skf}};
+    if (inside.is_protected()) return take_message(engine, sa, {datagram, header, {}}, Opened(nested));
+    const ByteVec plain = build_message(inside);
+    take_message(engine, sa, {datagram, header, plain}, Opened(std::move(inside)));
+}
+
+// The set is answered again for its first fragment alone (RFC 7383 2.6.1), whether it is the same as before or, split
+// otherwise by a peer that looks for a size that passes, an authentic one of the same message.
+bool repeats_last(const IkeSa& sa, const Datagram& datagram, const ByteVec& hash) {
+    const auto numbers = fragment_numbers(datagram.bytes);
+    if (!numbers || numbers->number != 1 || sa.last_response.empty() || sa.served) return false;
+    if (hash == sa.last_request_hash) return true;
+    return sa.fragments && sa.phase != Phase::closed && open_fragment(datagram.bytes, sa.peer_keys());
+}
+
+void dispatch_fragment(EngineState& engine, IkeSa& sa, const Datagram& datagram, const Header& header) {
+    if (header.response || header.message_id == sa.expected_id) {
+        const Window window = place(sa, header, {});
+        if (sa.served && !header.response) return void(++engine.counters.absorbed);
+        if (window != Window::fresh)
+            return void(++(header.response ? engine.counters.unexpected : engine.counters.out_of_window));
+        return dispatch_fresh_fragment(engine, sa, datagram, header);
+    }
+    if (header.message_id + 1 != sa.expected_id) return void(++engine.counters.out_of_window);
+    if (!repeats_last(sa, datagram, hash_of(datagram.bytes))) return void(++engine.counters.absorbed);
+    ++engine.counters.replayed_responses;
+    send_message(engine, sa, path_of(datagram), sa.last_response);
 }
 
 void dispatch_known(EngineState& engine, IkeSa& sa, const Datagram& datagram, const Header& header) {
+    if (is_fragment(datagram.bytes)) return dispatch_fragment(engine, sa, datagram, header);
     ByteVec hash = header.response ? ByteVec{} : hash_of(datagram.bytes);
     switch (place(sa, header, hash)) {
         case Window::fresh:
             return dispatch_fresh(engine, sa, datagram, header, std::move(hash));
         case Window::repeated:
             ++engine.counters.replayed_responses;
-            return send_bytes(engine, sa, path_of(datagram), sa.last_response);
+            return send_message(engine, sa, path_of(datagram), sa.last_response);
         case Window::absorbed:
             return void(++engine.counters.absorbed);
         case Window::outside:
             return void(++(header.response ? engine.counters.unexpected : engine.counters.out_of_window));
     }
+}
+
+std::optional<Message> reopen(const IkeSa& sa, const Served& served) {
+    Parsed<Message> outer = parse_message(served.bytes);
+    if (!outer) return std::nullopt;
+    if (!outer->is_protected()) return *std::move(outer);
+    Opened message = open(served.bytes, sa.peer_keys());
+    if (!message) return std::nullopt;
+    return *std::move(message);
 }
 
 }  // namespace
@@ -184,13 +262,36 @@ void dispatch_dh(EngineState& engine, DhOutcome outcome) {
             return rekey_ike_dh_done(engine, *sa, std::move(outcome));
         return create_child_dh_done(engine, *sa, std::move(outcome));
     }
-    if (!sa->served || sa->served->dh.job != outcome.job) return;
+    if (!sa->served || sa->served->auth || sa->served->dh.job != outcome.job) return;
     const Served served = std::move(*sa->served);
     sa->served.reset();
     if (sa->phase == Phase::init) return init_served(engine, *sa, served, outcome);
-    const Opened message = open(served.bytes, sa->peer_keys());
+    const std::optional<Message> message = reopen(*sa, served);
     if (!message) return;  // it opened before
     handle_request(engine, *sa, {.message = *message, .bytes = served.bytes, .path = served.path, .outcome = &outcome});
+}
+
+void dispatch_auth(EngineState& engine, AuthOutcome outcome) {
+    const auto job = engine.jobs.find(outcome.job);
+    if (job == engine.jobs.end()) return;  // its IKE SA is gone
+    IkeSa* sa = engine.table.find(job->second);
+    engine.jobs.erase(job);
+    if (!sa) return;
+    touch(engine, *sa);
+    if (sa->auth && sa->auth->job == outcome.job) return auth_work_done(engine, *sa, std::move(outcome));
+    if (!sa->served || !sa->served->auth || sa->served->dh.job != outcome.job) return;
+    const Served served = std::move(*sa->served);
+    sa->served.reset();
+    const std::optional<Message> message = reopen(*sa, served);
+    if (!message) return;  // it opened before
+    handle_request(engine, *sa, {.message = *message, .bytes = served.bytes, .path = served.path, .auth = &outcome});
+}
+
+void restart_served_auth(EngineState& engine, IkeSa& sa) {
+    const Served served = std::move(*sa.served);
+    sa.served.reset();
+    if (const std::optional<Message> message = reopen(sa, served))
+        handle_request(engine, sa, {.message = *message, .bytes = served.bytes, .path = served.path});
 }
 
 }  // namespace sluice::ike

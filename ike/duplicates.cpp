@@ -10,7 +10,9 @@
 namespace sluice::ike {
 namespace {
 
+// Peers without an identity are never the same (RFC 7619 2.2, TRAPS 49).
 bool same_peer(const IkeSa& a, const IkeSa& b) {
+    if (a.remote_id.type == IdType::null) return false;
     return a.local_id == b.local_id && identity_matches(a.remote_id, b.remote_id);
 }
 

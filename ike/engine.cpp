@@ -53,6 +53,10 @@ void Engine::configure(std::vector<ConnectionConfig> connections, std::vector<Ps
     state_->secrets = std::move(secrets);
 }
 
+void Engine::set_credentials(Credentials credentials) {
+    state_->credentials = std::make_shared<const Credentials>(std::move(credentials));
+}
+
 Actions Engine::receive(const Datagram& datagram, Instant now) {
     state_->begin(now);
     dispatch(*state_, datagram);
@@ -62,6 +66,12 @@ Actions Engine::receive(const Datagram& datagram, Instant now) {
 Actions Engine::dh_done(DhOutcome outcome, Instant now) {
     state_->begin(now);
     dispatch_dh(*state_, std::move(outcome));
+    return state_->end();
+}
+
+Actions Engine::auth_done(AuthOutcome outcome, Instant now) {
+    state_->begin(now);
+    dispatch_auth(*state_, std::move(outcome));
     return state_->end();
 }
 

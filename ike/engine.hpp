@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "ike/auth_job.hpp"
 #include "ike/config.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/time.hpp"
@@ -91,8 +92,8 @@ struct KeyLogged {
     std::string line;
 };  // the format is documented in ike/README.md
 
-using Action = std::variant<Send, StartDh, ReserveSpi, ReleaseSpi, InstallChild, EnableOutbound, UpdateEndpoints,
-                            RemoveChild, Notice, KeyLogged>;
+using Action = std::variant<Send, StartDh, StartAuth, ReserveSpi, ReleaseSpi, InstallChild, EnableOutbound,
+                            UpdateEndpoints, RemoveChild, Notice, KeyLogged>;
 using Actions = std::vector<Action>;
 
 struct Datagram {
@@ -143,8 +144,12 @@ class Engine {
     // Replaces connections and secrets. SAs whose connection is gone stay until they are terminated or expire.
     void configure(std::vector<ConnectionConfig> connections, std::vector<PskSecret> secrets);
 
+    // Replaces keys, certificates and CRLs. What runs already goes on with those that it began with.
+    void set_credentials(Credentials credentials);
+
     Actions receive(const Datagram& datagram, Instant now);
     Actions dh_done(DhOutcome outcome, Instant now);
+    Actions auth_done(AuthOutcome outcome, Instant now);  // StartAuth's (auth_job.hpp)
     // Runs everything that is due. Call at or after next_deadline().
     Actions tick(Instant now);
     std::optional<Instant> next_deadline() const;

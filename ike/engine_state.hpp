@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -46,6 +47,7 @@ struct EngineState {
     crypto::Random* random;
     Connections connections;
     std::vector<PskSecret> secrets;
+    std::shared_ptr<const Credentials> credentials = std::make_shared<const Credentials>();
     SaTable table;
     EngineCounterValues counters;
     std::optional<CookieSecrets> cookies;

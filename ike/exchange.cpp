@@ -19,7 +19,28 @@ Duration retransmit_delay(const EngineConfig& config, unsigned repeats) {
 void begin(EngineState& engine, IkeSa& sa, Request request) {
     request.next = engine.now + retransmit_delay(engine.config, 0);
     sa.request = std::move(request);
-    send_bytes(engine, sa, sa.path, sa.request->bytes);
+    send_message(engine, sa, sa.path, sa.request->bytes);
+    touch(engine, sa);
+}
+
+// What an IKE message may have in bytes so that its IP packet stays within fragment_size.
+std::size_t message_limit(const IkeSa& sa) {
+    constexpr std::size_t kUdpAndMarker = 8 + 4;
+    const std::size_t around = (sa.path.remote.address.is_v4() ? 20 : 40) + kUdpAndMarker;
+    return sa.connection->fragment_size > around ? sa.connection->fragment_size - around : 0;
+}
+
+ByteVec next_iv(EngineState& engine, const crypto::CipherKeys& keys) {
+    if (needs_random_iv(keys.encr)) return random_bytes(engine, crypto::cipher_iv_size(keys));
+    return to_vec(counter_iv(engine.config.node, engine.config.incarnation, engine.iv_counter++));
+}
+
+void finish_response(EngineState& engine, IkeSa& sa, const Path& path, Datagrams message) {
+    sa.last_response = std::move(message);
+    sa.request_parts = {};
+    ++sa.expected_id;
+    look_at_message_id(engine, sa, sa.expected_id);
+    send_message(engine, sa, path, sa.last_response);
     touch(engine, sa);
 }
 
@@ -49,21 +70,36 @@ void drop_offer(EngineState& engine, const Task& task) {
 
 }  // namespace
 
-void send_bytes(EngineState& engine, IkeSa& sa, const Path& path, const ByteVec& bytes) {
-    engine.out.push_back(Send{path.local, path.remote, bytes, path.marker});
+void send_message(EngineState& engine, IkeSa& sa, const Path& path, const Datagrams& message) {
+    for (const ByteVec& bytes : message) engine.out.push_back(Send{path.local, path.remote, bytes, path.marker});
     sa.last_sent = engine.now;
 }
 
-ByteVec seal_message(EngineState& engine, const IkeSa& sa, const Header& header, std::span<const Payload> payloads) {
+// The keys were checked when the suite was chosen: sealing does not fail.
+Datagrams seal_message(EngineState& engine, const IkeSa& sa, const Header& header, std::span<const Payload> payloads) {
     const crypto::CipherKeys& keys = sa.own_keys();
-    ByteVec iv;
-    if (needs_random_iv(keys.encr))
-        iv = random_bytes(engine, crypto::cipher_iv_size(keys));
-    else
-        iv = to_vec(counter_iv(engine.config.node, engine.config.incarnation, engine.iv_counter++));
-    Result<ByteVec> sealed = seal(header, payloads, keys, iv);
-    assert(sealed);  // the keys were checked when the suite was chosen
-    return *std::move(sealed);
+    const Chain chain = build_chain(payloads);
+    const std::size_t limit = message_limit(sa);
+    const std::size_t room = fragment_room(keys, limit);
+    Datagrams datagrams;
+    if (!sa.fragments || sa.connection->fragmentation != Fragmentation::yes || room == 0 ||
+        sealed_size(keys, chain.bytes.size()) <= limit) {
+        Result<ByteVec> whole = seal(header, payloads, keys, next_iv(engine, keys));
+        assert(whole);
+        datagrams.push_back(*std::move(whole));
+        return datagrams;
+    }
+    const std::size_t total = (chain.bytes.size() + room - 1) / room;
+    for (std::size_t i = 0; i < total; ++i) {
+        const Bytes text = Bytes(chain.bytes).subspan(i * room, std::min(room, chain.bytes.size() - i * room));
+        const Fragment fragment{static_cast<std::uint16_t>(i + 1), static_cast<std::uint16_t>(total),
+                                i == 0 ? chain.first : PayloadType::none, to_vec(text)};
+        Result<ByteVec> sealed = seal_fragment(header, fragment, keys, next_iv(engine, keys));
+        assert(sealed);
+        datagrams.push_back(*std::move(sealed));
+    }
+    engine.counters.fragments_sent += total;
+    return datagrams;
 }
 
 NotifyPayload make_notify(NotifyType type, ByteVec data) {
@@ -71,7 +107,7 @@ NotifyPayload make_notify(NotifyType type, ByteVec data) {
 }
 
 void begin_plain(EngineState& engine, IkeSa& sa, ByteVec bytes) {
-    begin(engine, sa, {.message_id = 0, .exchange = ExchangeType::ike_sa_init, .bytes = std::move(bytes)});
+    begin(engine, sa, {.message_id = 0, .exchange = ExchangeType::ike_sa_init, .bytes = {std::move(bytes)}});
     sa.next_id = 1;
 }
 
@@ -82,7 +118,7 @@ void begin_request(EngineState& engine, IkeSa& sa, ExchangeType exchange, std::s
                         .initiator = sa.initiator,
                         .response = false,
                         .message_id = sa.next_id};
-    ByteVec bytes = seal_message(engine, sa, header, payloads);
+    Datagrams bytes = seal_message(engine, sa, header, payloads);
     begin(engine, sa, {.message_id = sa.next_id++, .exchange = exchange, .bytes = std::move(bytes)});
     look_at_message_id(engine, sa, sa.next_id);
 }
@@ -90,7 +126,10 @@ void begin_request(EngineState& engine, IkeSa& sa, ExchangeType exchange, std::s
 void end_task(EngineState& engine, IkeSa& sa) {
     if (sa.dh) forget_job(engine, *sa.dh);
     sa.dh.reset();
+    if (sa.auth) engine.jobs.erase(sa.auth->job);
+    sa.auth.reset();
     sa.request.reset();
+    sa.response_parts = {};
     sa.active.reset();
     touch(engine, sa);
 }
@@ -100,15 +139,11 @@ void respond(EngineState& engine, IkeSa& sa, const Path& path, const Header& req
     Header header = request;
     header.initiator = sa.initiator;
     header.response = true;
-    respond_plain(engine, sa, path, seal_message(engine, sa, header, payloads));
+    finish_response(engine, sa, path, seal_message(engine, sa, header, payloads));
 }
 
 void respond_plain(EngineState& engine, IkeSa& sa, const Path& path, ByteVec bytes) {
-    sa.last_response = std::move(bytes);
-    ++sa.expected_id;
-    look_at_message_id(engine, sa, sa.expected_id);
-    send_bytes(engine, sa, path, sa.last_response);
-    touch(engine, sa);
+    finish_response(engine, sa, path, {std::move(bytes)});
 }
 
 bool repeat_request(EngineState& engine, IkeSa& sa) {
@@ -122,7 +157,7 @@ bool repeat_request(EngineState& engine, IkeSa& sa) {
     ++request.repeats;
     ++engine.counters.retransmits;
     request.next = engine.now + retransmit_delay(engine.config, request.repeats);
-    send_bytes(engine, sa, sa.path, request.bytes);
+    send_message(engine, sa, sa.path, request.bytes);
     return true;
 }
 
@@ -158,6 +193,7 @@ void close_sa(EngineState& engine, IkeSa& sa, CloseReason reason, const std::str
     end_task(engine, sa);
     sa.queue.clear();
     sa.served.reset();
+    sa.request_parts = {};
     sa.children.clear();
     if (!sa.half_open()) {
         notice(engine, sa, NoticeKind::ike_down, down_text(sa, reason, text));

@@ -11,7 +11,7 @@ namespace sluice::ike {
 // The window of one (RFC 7296 2.1 to 2.3): one request of ours is out at a time, repeated by nobody but us; the peer's
 // last request is answered again with the same bytes.
 
-void send_bytes(EngineState& engine, IkeSa& sa, const Path& path, const ByteVec& bytes);
+void send_message(EngineState& engine, IkeSa& sa, const Path& path, const Datagrams& message);
 
 // Sends the active task's request and starts its timer. begin_plain() is for IKE_SA_INIT, message ID 0, and may be
 // called again for the same exchange (COOKIE, INVALID_KE_PAYLOAD).
@@ -28,8 +28,9 @@ void respond_plain(EngineState& engine, IkeSa& sa, const Path& path, ByteVec byt
 // Sends the pending request again where it is due. False: it has been sent often enough.
 bool repeat_request(EngineState& engine, IkeSa& sa);
 
-// An IKE SA's bytes under its own keys, with an IV that was never used before.
-ByteVec seal_message(EngineState& engine, const IkeSa& sa, const Header& header, std::span<const Payload> payloads);
+// An IKE SA's bytes under its own keys, with IVs that were never used before: in fragments where both ends take them
+// and the whole would be larger than the connection's fragment_size (TRAPS 27).
+Datagrams seal_message(EngineState& engine, const IkeSa& sa, const Header& header, std::span<const Payload> payloads);
 
 NotifyPayload make_notify(NotifyType type, ByteVec data = {});
 

@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "ike/config.hpp"
+#include "lib/crypto/distinguished_name.hpp"
 
 namespace sluice::ike {
 namespace {
@@ -44,9 +45,11 @@ Result<Identity> from_typed(IdType type, std::string_view value) {
     if (value.empty()) return bad(value, "a value behind the type");
     if (value.front() == '#') return from_hex_digits(type, value.substr(1));
     if (type == IdType::ipv4 || type == IdType::ipv6) return from_address(value, type);
-    if (type == IdType::dn)
-        return fail(ErrorCode::unsupported,
-                    "identity \"" + std::string(value) + "\": a distinguished name is not supported");
+    if (type == IdType::dn) {
+        auto name = crypto::parse_dn(value);
+        if (!name) return name.error();
+        return Identity{type, *std::move(name)};
+    }
     return Identity{type, to_vec(as_bytes(value))};
 }
 
@@ -92,6 +95,8 @@ std::string plain_text(const Identity& id) {
         return net::IpAddress::v4(Bytes(id.data).first<4>()).to_string();
     if (id.type == IdType::ipv6 && id.data.size() == 16)
         return net::IpAddress::v6(Bytes(id.data).first<16>()).to_string();
+    if (id.type == IdType::dn) return crypto::dn_text(id.data);
+    if (id.type == IdType::null && id.data.empty()) return "%null";
     if (!printable(id.data)) return {};
     const std::string text(as_text(id.data));
     return id.type == IdType::key_id ? "keyid:" + text : text;
@@ -101,8 +106,10 @@ std::string plain_text(const Identity& id) {
 
 // In this order: any, an explicit type ("email:x", "{13}:#00"), '@' forms, an address, user@host, a host name.
 Result<Identity> Identity::parse(std::string_view text) {
-    if (text.empty()) return bad(text, "an address, a name, user@host, @#hex, keyid:text or %any");
+    if (text.empty())
+        return bad(text, "an address, a name, user@host, a distinguished name, @#hex, keyid:text, %any or %null");
     if (text == "%any" || text == "%any6" || text == "*" || text == "0.0.0.0" || text == "::") return Identity{};
+    if (text == "%null") return Identity{IdType::null, {}};
     if (const auto colon = text.find(':'); colon != std::string_view::npos)
         if (const auto type = named_type(text.substr(0, colon))) return from_typed(*type, text.substr(colon + 1));
     if (text.front() == '@') return from_at(text.substr(1));

@@ -64,6 +64,11 @@ struct Handshake {
     std::uint8_t restarts = 0;  // COOKIE and INVALID_KE_PAYLOAD together
     ipsec::Suite suite;         // of the answer, while the shared secret is computed
     std::string refusal;        // the last unprotected refusal: told when time has run out (TRAPS 4)
+    // SIGNATURE_HASH_ALGORITHMS of the peer, where both ends announced theirs (RFC 7427 4).
+    std::vector<std::uint16_t> signature_hashes;
+    bool certs_asked = false;        // initiator: the responder sent CERTREQ
+    bool ppk = false;                // both ends have announced USE_PPK (RFC 8784 3)
+    std::optional<SecretBytes> mix;  // responder: the PPK that this IKE_AUTH is made with, while a helper works
 };
 
 // A child that this end offers: in IKE_AUTH (no key exchange) or in CREATE_CHILD_SA.
@@ -120,11 +125,29 @@ struct Task {
     Instant not_before;
 };
 
+// One message as it goes on the wire: whole, or the fragments of RFC 7383. They are sent together and sent again
+// together.
+using Datagrams = std::vector<ByteVec>;
+
+// Fragments of one message that have come so far (reassembly.hpp). total 0: none.
+struct ReassemblyPart {
+    std::uint16_t number = 0;
+    ByteVec text;
+};
+struct Reassembly {
+    std::uint32_t message_id = 0;
+    std::uint16_t total = 0;
+    PayloadType first = PayloadType::none;  // of fragment 1
+    ByteVec first_hash;                     // SHA-256 of fragment 1's datagram
+    std::vector<ReassemblyPart> parts;      // in the order they came
+    Instant expires;
+};
+
 // The request that waits for its response. The same bytes are sent again until it comes.
 struct Request {
     std::uint32_t message_id = 0;
     ExchangeType exchange = ExchangeType::ike_sa_init;
-    ByteVec bytes;
+    Datagrams bytes;
     unsigned repeats = 0;
     bool answered = false;  // a response was accepted and its arithmetic runs: nothing is sent again
     Instant next;           // when the next repetition or the end is due
@@ -133,9 +156,16 @@ struct Request {
 // A peer's request whose answer waits for arithmetic. The bytes are worked through again when it is done, so nothing
 // half-made is kept.
 struct Served {
-    ByteVec bytes;
+    ByteVec bytes;  // as it came; of one that came in fragments, the message that was inside, not protected
     Path path;
     DhWait dh;
+    bool auth = false;  // the job is StartAuth, and dh has its number alone
+};
+
+// Signatures that are made or checked for the active task. job 0 stands for "to be started": after a restore.
+struct AuthWait {
+    std::uint64_t job = 0;
+    ByteVec response;  // to IKE_AUTH, opened, while it is checked; empty while our own signature is made
 };
 
 enum class ChildState : std::uint8_t {
@@ -182,14 +212,20 @@ struct IkeSa {
     std::uint32_t next_id = 0;
     std::optional<Task> active;
     std::optional<Request> request;
-    std::optional<DhWait> dh;  // of the active task
+    std::optional<DhWait> dh;      // of the active task
+    std::optional<AuthWait> auth;  // likewise
     std::deque<Task> queue;
 
     // What the peer begins.
     std::uint32_t expected_id = 0;
-    ByteVec last_response;      // to expected_id - 1
+    Datagrams last_response;    // to expected_id - 1
     ByteVec last_request_hash;  // SHA-256 of what it answers: a repeated request has the same bytes (RFC 7296 2.1)
     std::optional<Served> served;
+
+    // Fragmentation (RFC 7383).
+    bool fragments = false;  // both ends have announced it
+    Reassembly request_parts;
+    Reassembly response_parts;
 
     std::vector<Child> children;
 

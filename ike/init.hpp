@@ -23,6 +23,9 @@ Path floated(const EngineState& engine, const Path& path);
 // source hash is of no address, so that the peer sees a NAT.
 std::vector<Payload> nat_detection(const IkeSa& sa, const Header& header, const Path& path);
 
+// Whether fragments may be sent and taken: the connection allows them and the peer's message announces them.
+bool takes_fragments(const IkeSa& sa, const Message& message);
+
 // The proposals of a connection as they go into an SA payload.
 ipsec::Proposals ike_proposals(const ConnectionConfig& connection);
 // Chooses from a peer's offer, with the group of its KE payload where that is possible: it saves a round.

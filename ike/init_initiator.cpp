@@ -5,6 +5,7 @@
 #include "ike/init.hpp"
 #include "ike/key_log.hpp"
 #include "ike/natd.hpp"
+#include "ike/proof.hpp"
 
 namespace sluice::ike {
 
@@ -44,6 +45,10 @@ void send_init(EngineState& engine, IkeSa& sa) {
     payloads.push_back(SaPayload{ike_proposals(*sa.connection)});
     payloads.push_back(KePayload{handshake.ke.group, handshake.ke.public_value});
     payloads.push_back(NoncePayload{handshake.nonce_i});
+    if (sa.connection->fragmentation != Fragmentation::no)
+        payloads.push_back(make_notify(NotifyType::ikev2_fragmentation_supported));
+    payloads.push_back(make_notify(NotifyType::signature_hash_algorithms, signature_hashes()));
+    if (!sa.connection->ppk_id.empty()) payloads.push_back(make_notify(NotifyType::use_ppk));
     for (Payload& payload : nat_detection(sa, message.header, sa.path)) payloads.push_back(std::move(payload));
     sa.handshake.request = build_message(message);
     begin_plain(engine, sa, sa.handshake.request);
@@ -109,6 +114,11 @@ void accept_answer(EngineState& engine, IkeSa& sa, const Message& message, const
     const NatFindings nat = detect_nat(message, datagram.local, datagram.remote);
     sa.nat_local = nat.supported && nat.local_behind_nat;
     sa.nat_remote = nat.supported && nat.remote_behind_nat;
+    sa.fragments = takes_fragments(sa, message);
+    const auto* hashes = message.notify(NotifyType::signature_hash_algorithms);
+    handshake.signature_hashes = hashes ? parse_signature_hashes(hashes->data) : std::vector<std::uint16_t>{};
+    handshake.certs_asked = asks_for_certs(message);
+    handshake.ppk = !sa.connection->ppk_id.empty() && message.notify(NotifyType::use_ppk) != nullptr;
     sa.dh = DhWait{.group = ke->group, .private_key = handshake.ke.private_key, .peer_public = ke->data};
     start_dh(engine, sa, *sa.dh);
 }

@@ -5,6 +5,7 @@
 #include "ike/init.hpp"
 #include "ike/key_log.hpp"
 #include "ike/natd.hpp"
+#include "ike/proof.hpp"
 #include "lib/crypto/prf.hpp"
 
 namespace sluice::ike {
@@ -106,10 +107,31 @@ void open_sa(EngineState& engine, const Datagram& datagram, const Message& messa
 void repeat_answer(EngineState& engine, IkeSa& sa, const Datagram& datagram) {
     if (sa.expected_id == 1 && !sa.last_response.empty()) {
         ++engine.counters.replayed_responses;
-        send_bytes(engine, sa, {datagram.local, datagram.remote, datagram.marker}, sa.last_response);
+        send_message(engine, sa, {datagram.local, datagram.remote, datagram.marker}, sa.last_response);
         return;
     }
     ++engine.counters.absorbed;
+}
+
+// What the answer says beyond keys and addresses, as far as the request has announced it too. CERTREQ: whoever of those
+// that the peer may be has a public key (the identities are not known yet).
+std::vector<Payload> announced_by_responder(EngineState& engine, IkeSa& sa, const Message& request) {
+    std::vector<Payload> payloads;
+    if (sa.fragments) payloads.push_back(make_notify(NotifyType::ikev2_fragmentation_supported));
+    if (const auto* hashes = request.notify(NotifyType::signature_hash_algorithms)) {
+        sa.handshake.signature_hashes = parse_signature_hashes(hashes->data);
+        payloads.push_back(make_notify(NotifyType::signature_hash_algorithms, signature_hashes()));
+    }
+    sa.handshake.ppk = !engine.credentials->ppks.empty() && request.notify(NotifyType::use_ppk) != nullptr;
+    if (sa.handshake.ppk) payloads.push_back(make_notify(NotifyType::use_ppk));
+    for (const Connection& connection :
+         connections_for(engine.connections, sa.path.local.address, sa.path.remote.address)) {
+        std::vector<Payload> requests = cert_requests(engine, *connection);
+        if (requests.empty()) continue;
+        payloads.insert(payloads.end(), requests.begin(), requests.end());
+        break;
+    }
+    return payloads;
 }
 
 }  // namespace
@@ -165,6 +187,11 @@ std::vector<Payload> nat_detection(const IkeSa& sa, const Header& header, const 
             make_notify(NotifyType::nat_detection_destination_ip, {destination.begin(), destination.end()})};
 }
 
+bool takes_fragments(const IkeSa& sa, const Message& message) {
+    return sa.connection->fragmentation != Fragmentation::no &&
+           message.notify(NotifyType::ikev2_fragmentation_supported) != nullptr;
+}
+
 void init_request(EngineState& engine, const Datagram& datagram) {
     const Parsed<Message> parsed = parse_message(datagram.bytes);
     if (!parsed) {
@@ -216,6 +243,7 @@ void init_served(EngineState& engine, IkeSa& sa, const Served& served, const DhO
     const NatFindings nat = detect_nat(*message, served.path.local, served.path.remote);
     sa.nat_local = nat.supported && nat.local_behind_nat;
     sa.nat_remote = nat.supported && nat.remote_behind_nat;
+    sa.fragments = takes_fragments(sa, *message);
 
     Message answer{.header = message->header};
     answer.header.responder_spi = sa.local_spi;
@@ -223,6 +251,7 @@ void init_served(EngineState& engine, IkeSa& sa, const Served& served, const DhO
     answer.header.response = true;
     answer.payloads = {SaPayload{{selection->chosen}}, KePayload{served.dh.group, outcome.pair.public_value},
                        NoncePayload{handshake.nonce_r}};
+    for (Payload& payload : announced_by_responder(engine, sa, *message)) answer.payloads.push_back(std::move(payload));
     for (Payload& payload : nat_detection(sa, answer.header, served.path))
         answer.payloads.push_back(std::move(payload));
     handshake.response = build_message(answer);

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include "lib/crypto/distinguished_name.hpp"
+
 namespace sluice::ike {
 namespace {
 
@@ -55,11 +57,15 @@ bool identity_matches(const Identity& configured, const Identity& actual) {
     if (configured.type != actual.type) return false;
     if (configured.type == IdType::fqdn || configured.type == IdType::email)
         return equal_without_case(configured.data, actual.data);
+    if (configured.type == IdType::dn) return crypto::dn_equal(configured.data, actual.data);
     return configured.data == actual.data;
 }
 
 Identity own_identity(const AuthConfig& config, const net::IpAddress& address) {
     if (!config.id.is_any()) return config.id;
+    if (config.method == AuthMethod::null) return {IdType::null, {}};
+    if (config.method == AuthMethod::pubkey && !config.certs.empty())
+        return {IdType::dn, config.certs.front().subject()};
     return {address.is_v4() ? IdType::ipv4 : IdType::ipv6, to_vec(address.bytes())};
 }
 

@@ -17,10 +17,11 @@ using Connections = std::vector<Connection>;
 // Connections that admit the addresses, the most specific first (remote prefix, then local), then as configured.
 Connections connections_for(const Connections& all, const net::IpAddress& local, const net::IpAddress& remote);
 
-// Whether an identity satisfies a configured one: any does for any; host names and mail addresses compare without case.
+// Whether an identity satisfies a configured one: any does for any; host names and mail addresses compare without case,
+// distinguished names as RFC 5280 7.1 has it.
 bool identity_matches(const Identity& configured, const Identity& actual);
 
-// The identity that this end shows: the configured one, or its address.
+// The identity that this end shows: the configured one, or ID_NULL, the subject of its certificate, its address.
 Identity own_identity(const AuthConfig& config, const net::IpAddress& address);
 
 // Of candidates (in their order) those whose identities fit; one that names the remote identity goes before one that

@@ -60,6 +60,9 @@ constexpr std::array kNames{
     Name{NotifyType::childless_ikev2_supported, "CHILDLESS_IKEV2_SUPPORTED"},
     Name{NotifyType::ikev2_fragmentation_supported, "IKEV2_FRAGMENTATION_SUPPORTED"},
     Name{NotifyType::signature_hash_algorithms, "SIGNATURE_HASH_ALGORITHMS"},
+    Name{NotifyType::use_ppk, "USE_PPK"},
+    Name{NotifyType::ppk_identity, "PPK_IDENTITY"},
+    Name{NotifyType::no_ppk_auth, "NO_PPK_AUTH"},
 };
 
 }  // namespace

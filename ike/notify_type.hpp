@@ -57,6 +57,9 @@ enum class NotifyType : std::uint16_t {
     childless_ikev2_supported = 16418,
     ikev2_fragmentation_supported = 16430,
     signature_hash_algorithms = 16431,
+    use_ppk = 16435,
+    ppk_identity = 16436,
+    no_ppk_auth = 16437,
 };
 
 // RFC 7296 3.10.1: types below 16384 report errors.

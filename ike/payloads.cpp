@@ -30,6 +30,8 @@ bool id_size_fits(IdType type, std::size_t size) {
             return size == 4;
         case IdType::ipv6:
             return size == 16;
+        case IdType::null:  // RFC 7619 2.2
+            return size == 0;
         default:
             return true;
     }

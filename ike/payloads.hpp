@@ -71,10 +71,16 @@ struct BasicId {
 using IdI = BasicId<PayloadType::id_i>;
 using IdR = BasicId<PayloadType::id_r>;
 
-// 3.8. The method's number: 2 is the shared key.
+// 3.8 with RFC 4754, 7427 and 7619. Any other method is kept as its number.
 struct AuthPayload {
     static constexpr PayloadType kType = PayloadType::auth;
+    static constexpr std::uint8_t kRsa = 1;
     static constexpr std::uint8_t kSharedKey = 2;
+    static constexpr std::uint8_t kEcdsa256 = 9;
+    static constexpr std::uint8_t kEcdsa384 = 10;
+    static constexpr std::uint8_t kEcdsa521 = 11;
+    static constexpr std::uint8_t kNull = 13;
+    static constexpr std::uint8_t kDigitalSignature = 14;
     std::uint8_t method = 0;
     ByteVec data;
     friend bool operator==(const AuthPayload&, const AuthPayload&) = default;

@@ -4,8 +4,13 @@
 #include <algorithm>
 #include <cassert>
 
+#include "lib/base/byte_reader.hpp"
+
 namespace sluice::ike {
 namespace {
+
+constexpr std::size_t kFragmentNumbersSize = 4;  // Fragment Number and Total Fragments (RFC 7383 2.5)
+constexpr std::size_t kFirstPayloadOffset = 16;  // of the IKE header
 
 // Pads a chain to the cipher's block: padding of zeros, then the Pad Length byte (RFC 7296 3.14).
 ByteVec padded(ByteVec chain, std::size_t block) {
@@ -21,22 +26,56 @@ OpenFailure not_authentic() { return {OpenError::icv, {ParseError::body, Payload
 
 // The SK payload of a message cut into what the cipher takes. Views into the message.
 struct Sealed {
-    Bytes aad;  // everything before the IV: IKE header, payloads before SK, SK's generic header (RFC 5282 5.1)
+    Bytes aad;  // everything before the IV: header, payloads before SK, SK's generic header, fragment numbers (RFC
+                // 5282 5.1)
     Bytes iv;
     Bytes text;
     Bytes icv;
 };
 
-std::optional<Sealed> cut(Bytes message, const SkPayload& sk, const crypto::CipherKeys& keys) {
+// size: from the IV to the end of the message.
+std::optional<Sealed> cut(Bytes message, std::size_t size, const crypto::CipherKeys& keys) {
     const std::size_t iv = crypto::cipher_iv_size(keys);
     const std::size_t icv = crypto::cipher_icv_size(keys);
     const std::size_t block = std::max<std::size_t>(crypto::cipher_block_size(keys), 1);
-    if (sk.body.size() < iv + icv + 1) return std::nullopt;
-    const std::size_t text = sk.body.size() - iv - icv;
+    if (size < iv + icv + 1) return std::nullopt;
+    const std::size_t text = size - iv - icv;
     if (text % block != 0) return std::nullopt;
-    const std::size_t begin = message.size() - sk.body.size();  // SK is the last payload, the parser saw to it
+    const std::size_t begin = message.size() - size;  // SK is the last payload, the parser saw to it
     return Sealed{message.first(begin), message.subspan(begin, iv), message.subspan(begin + iv, text),
                   message.last(icv)};
+}
+
+// What stands around a sealed text: its payload is sk or skf, and skf has its numbers before the IV.
+struct Frame {
+    const Header& header;
+    PayloadType type = PayloadType::sk;
+    PayloadType first = PayloadType::none;
+    ByteVec numbers;
+};
+
+// 1. Pad the chain. 2. Lay out header, generic header, IV, text and room for the ICV, so that the lengths in the AAD
+// are final. 3. Seal in place.
+Result<ByteVec> seal_text(const Frame& frame, ByteVec chain, const crypto::CipherKeys& keys, Bytes iv) {
+    assert(iv.size() == crypto::cipher_iv_size(keys));
+    const ByteVec text = padded(std::move(chain), crypto::cipher_block_size(keys));
+    const std::size_t icv_size = crypto::cipher_icv_size(keys);
+    const std::size_t size = kGenericHeaderSize + frame.numbers.size() + iv.size() + text.size() + icv_size;
+    ByteWriter out;
+    write_header(out, frame.header, frame.type, kHeaderSize + size);
+    out.u8(static_cast<std::uint8_t>(frame.first));
+    out.u8(0);
+    out.u16(static_cast<std::uint16_t>(size));
+    out.raw(frame.numbers);
+    const std::size_t aad_size = out.size();
+    out.raw(iv);
+    out.raw(text);
+    out.zeros(icv_size);
+    const MutBytes whole = out.mutable_view();
+    const auto sealed = crypto::cipher_seal(keys, whole.first(aad_size), whole.subspan(aad_size, iv.size()),
+                                            whole.subspan(aad_size + iv.size(), text.size()), whole.last(icv_size));
+    if (!sealed) return sealed.error();
+    return std::move(out).take();
 }
 
 }  // namespace
@@ -51,29 +90,62 @@ std::array<Byte, 8> counter_iv(NodeId node, Incarnation incarnation, std::uint64
 
 bool needs_random_iv(crypto::Encr encr) { return encr == crypto::Encr::aes_cbc; }
 
-// 1. Pad the chain. 2. Lay out header, generic header, IV, text and room for the ICV, so that the lengths in the AAD
-// are final. 3. Seal in place.
 Result<ByteVec> seal(const Header& header, std::span<const Payload> payloads, const crypto::CipherKeys& keys,
                      Bytes iv) {
-    assert(iv.size() == crypto::cipher_iv_size(keys));
     Chain chain = build_chain(payloads);
-    const ByteVec text = padded(std::move(chain.bytes), crypto::cipher_block_size(keys));
-    const std::size_t icv_size = crypto::cipher_icv_size(keys);
-    const std::size_t sk_size = kGenericHeaderSize + iv.size() + text.size() + icv_size;
-    ByteWriter out;
-    write_header(out, header, PayloadType::sk, kHeaderSize + sk_size);
-    out.u8(static_cast<std::uint8_t>(chain.first));
-    out.u8(0);
-    out.u16(static_cast<std::uint16_t>(sk_size));
-    const std::size_t aad_size = out.size();
-    out.raw(iv);
-    out.raw(text);
-    out.zeros(icv_size);
-    const MutBytes whole = out.mutable_view();
-    const auto sealed = crypto::cipher_seal(keys, whole.first(aad_size), whole.subspan(aad_size, iv.size()),
-                                            whole.subspan(aad_size + iv.size(), text.size()), whole.last(icv_size));
-    if (!sealed) return sealed.error();
-    return std::move(out).take();
+    return seal_text({header, PayloadType::sk, chain.first, {}}, std::move(chain.bytes), keys, iv);
+}
+
+std::size_t sealed_size(const crypto::CipherKeys& keys, std::size_t chain_size) {
+    const std::size_t unit = std::max<std::size_t>(crypto::cipher_block_size(keys), 1);
+    const std::size_t text = (chain_size + unit) / unit * unit;  // with the Pad Length byte, rounded up
+    return kHeaderSize + kGenericHeaderSize + crypto::cipher_iv_size(keys) + text + crypto::cipher_icv_size(keys);
+}
+
+std::size_t fragment_room(const crypto::CipherKeys& keys, std::size_t size) {
+    const std::size_t unit = std::max<std::size_t>(crypto::cipher_block_size(keys), 1);
+    const std::size_t around = kHeaderSize + kGenericHeaderSize + kFragmentNumbersSize + crypto::cipher_iv_size(keys) +
+                               crypto::cipher_icv_size(keys);
+    if (size <= around + unit) return 0;
+    return (size - around) / unit * unit - 1;
+}
+
+Result<ByteVec> seal_fragment(const Header& header, const Fragment& fragment, const crypto::CipherKeys& keys,
+                              Bytes iv) {
+    ByteWriter numbers;
+    numbers.u16(fragment.number);
+    numbers.u16(fragment.total);
+    return seal_text({header, PayloadType::skf, fragment.first, std::move(numbers).take()}, fragment.text, keys, iv);
+}
+
+bool is_fragment(Bytes message) {
+    return message.size() > kFirstPayloadOffset &&
+           static_cast<PayloadType>(message[kFirstPayloadOffset]) == PayloadType::skf;
+}
+
+std::optional<FragmentNumbers> fragment_numbers(Bytes message) {
+    if (!is_fragment(message) || message.size() < kHeaderSize + kGenericHeaderSize) return std::nullopt;
+    ByteReader in(message.subspan(kHeaderSize + kGenericHeaderSize));
+    const auto number = in.u16();
+    const auto total = in.u16();
+    if (!number || !total || *number == 0 || *number > *total) return std::nullopt;
+    return FragmentNumbers{*number, *total};
+}
+
+std::optional<Fragment> open_fragment(Bytes message, const crypto::CipherKeys& keys) {
+    const auto outer = parse_message(message);
+    const auto numbers = fragment_numbers(message);
+    if (!outer || !numbers) return std::nullopt;
+    const auto* skf = outer->find<SkPayload>();
+    if (skf == nullptr || skf->type != PayloadType::skf) return std::nullopt;
+    const auto sealed = cut(message, skf->body.size() - kFragmentNumbersSize, keys);
+    if (!sealed) return std::nullopt;
+    SecretBytes text(sealed->text);
+    if (!crypto::cipher_open(keys, sealed->aad, sealed->iv, text.mutable_view(), sealed->icv)) return std::nullopt;
+    const std::size_t pad_length = text.view().back();
+    if (pad_length + 1 > text.size()) return std::nullopt;
+    return Fragment{numbers->number, numbers->total, skf->first_inner,
+                    to_vec(text.view().first(text.size() - pad_length - 1))};
 }
 
 std::string OpenFailure::to_string() const {
@@ -95,7 +167,7 @@ Opened open(Bytes message, const crypto::CipherKeys& keys) {
     const auto* sk = outer->find<SkPayload>();
     if (sk == nullptr || sk->type != PayloadType::sk)
         return OpenFailure{OpenError::outer, {ParseError::body, PayloadType::sk}};
-    const auto sealed = cut(message, *sk, keys);
+    const auto sealed = cut(message, sk->body.size(), keys);
     if (!sealed) return not_authentic();
     SecretBytes text(sealed->text);
     if (!crypto::cipher_open(keys, sealed->aad, sealed->iv, text.mutable_view(), sealed->icv)) return not_authentic();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <variant>
 
@@ -51,5 +52,32 @@ class [[nodiscard]] Opened {
     std::variant<Message, OpenFailure> state_;
 };
 Opened open(Bytes message, const crypto::CipherKeys& keys);
+
+// How long the message is that seal() makes of a chain.
+std::size_t sealed_size(const crypto::CipherKeys& keys, std::size_t chain_size);
+
+// A part of a chain of payloads as one SKF payload carries it (RFC 7383 2.5). number counts from 1; first is what the
+// chain begins with and stands in fragment 1 alone.
+struct Fragment {
+    std::uint16_t number = 1;
+    std::uint16_t total = 1;
+    PayloadType first = PayloadType::none;
+    ByteVec text;
+};
+// How many bytes of text fit a message of at most size bytes; 0 where not even one does.
+std::size_t fragment_room(const crypto::CipherKeys& keys, std::size_t size);
+// As seal(), for one fragment. Its numbers are authenticated with it.
+Result<ByteVec> seal_fragment(const Header& header, const Fragment& fragment, const crypto::CipherKeys& keys, Bytes iv);
+
+// Whether a message begins with SKF. Only such a one is a fragment: SKF stands alone in its message.
+bool is_fragment(Bytes message);
+// Number and total of a fragment, not yet authentic: 1 <= number <= total. Nothing where they, or the message, are not.
+struct FragmentNumbers {
+    std::uint16_t number = 0;
+    std::uint16_t total = 0;
+};
+std::optional<FragmentNumbers> fragment_numbers(Bytes message);
+// An authentic fragment, or nothing.
+std::optional<Fragment> open_fragment(Bytes message, const crypto::CipherKeys& keys);
 
 }  // namespace sluice::ike

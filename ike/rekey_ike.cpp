@@ -32,6 +32,7 @@ IkeSa& make_successor(EngineState& engine, IkeSa& old, const Successor& made) {
     fresh.remote_spi = made.remote_spi;
     fresh.nat_local = old.nat_local;
     fresh.nat_remote = old.nat_remote;
+    fresh.fragments = old.fragments;
     fresh.local_id = old.local_id;
     fresh.remote_id = old.remote_id;
     fresh.created = old.created;

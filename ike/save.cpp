@@ -68,6 +68,7 @@ void describe(A& a, KeyExchange& v) {
 template <class A>
 void describe(A& a, Handshake& v) {
     fields(a, v.nonce_i, v.nonce_r, v.request, v.response, v.ke, v.cookie, v.restarts, v.suite, v.refusal);
+    fields(a, v.signature_hashes, v.certs_asked, v.ppk, v.mix);
 }
 template <class A>
 void describe(A& a, ChildOffer& v) {
@@ -83,12 +84,24 @@ void describe(A& a, Task& v) {
     fields(a, v.kind, v.offer, v.spis, v.ike, v.not_before);
 }
 template <class A>
+void describe(A& a, ReassemblyPart& v) {
+    fields(a, v.number, v.text);
+}
+template <class A>
+void describe(A& a, Reassembly& v) {
+    fields(a, v.message_id, v.total, v.first, v.first_hash, v.parts, v.expires);
+}
+template <class A>
 void describe(A& a, Request& v) {
     fields(a, v.message_id, v.exchange, v.bytes, v.repeats, v.answered, v.next);
 }
 template <class A>
+void describe(A& a, AuthWait& v) {
+    fields(a, v.response);  // job: as DhWait's
+}
+template <class A>
 void describe(A& a, Served& v) {
-    fields(a, v.bytes, v.path, v.dh);
+    fields(a, v.bytes, v.path, v.dh, v.auth);
 }
 template <class A>
 void describe(A& a, Child& v) {
@@ -99,8 +112,9 @@ template <class A>
 void describe(A& a, IkeSa& v) {
     fields(a, v.id, v.phase, v.initiator, v.superseded, v.persistent, v.local_spi, v.remote_spi, v.path, v.nat_local,
            v.nat_remote, v.suite, v.keys, v.local_id, v.remote_id, v.low_nonce, v.handshake, v.request_hash);
-    fields(a, v.next_id, v.active, v.request, v.dh, v.queue);
+    fields(a, v.next_id, v.active, v.request, v.dh, v.auth, v.queue);
     fields(a, v.expected_id, v.last_response, v.last_request_hash, v.served);
+    fields(a, v.fragments, v.request_parts, v.response_parts);
     fields(a, v.children);
     fields(a, v.created, v.authenticated, v.established, v.expires, v.last_heard, v.next_check, v.last_sent,
            v.restart_at, v.restart);
@@ -123,7 +137,7 @@ bool sane(const IkeSa& sa) {
     const bool keyed = sa.phase == Phase::auth || sa.phase == Phase::established || sa.phase == Phase::deleting;
     if (keyed && (!sane_keys(sa.keys.initiator) || !sane_keys(sa.keys.responder) || !crypto::find_prf(sa.suite.prf)))
         return false;
-    if (sa.request && !sa.active) return false;
+    if ((sa.request || sa.auth) && !sa.active) return false;
     if (sa.phase == Phase::init && sa.initiator && !sa.active) return false;
     return true;
 }

@@ -6,6 +6,7 @@
 #include "ike/auth_exchange.hpp"
 #include "ike/child.hpp"
 #include "ike/create_child.hpp"
+#include "ike/dispatch.hpp"
 #include "ike/duplicates.hpp"
 #include "ike/informational.hpp"
 #include "ike/lifetime.hpp"
@@ -99,9 +100,19 @@ void check_life(EngineState& engine, IkeSa& sa) {
     schedule_liveness(engine, sa);
 }
 
+void expire_reassembly(EngineState& engine, Reassembly& reassembly) {
+    if (!due(reassembly.expires, engine.now)) return;
+    ++engine.counters.reassembly_expired;
+    reassembly = {};
+}
+
 void restart_jobs(EngineState& engine, IkeSa& sa) {
     if (sa.dh && sa.dh->job == 0) start_dh(engine, sa, *sa.dh);
-    if (sa.served && sa.served->dh.job == 0) start_dh(engine, sa, sa.served->dh);
+    if (sa.served && sa.served->dh.job == 0 && sa.served->auth)
+        restart_served_auth(engine, sa);
+    else if (sa.served && sa.served->dh.job == 0)
+        start_dh(engine, sa, sa.served->dh);
+    if (sa.auth && sa.auth->job == 0) restart_auth(engine, sa);
 }
 
 void earlier(std::optional<Instant>& best, Instant when) {
@@ -135,9 +146,13 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
     std::optional<Instant> best;
     earlier(best, sa.phase == Phase::closed && !sa.restart.empty() ? sa.restart_at : sa.expires);
     if (sa.phase == Phase::closed) return best;
-    if ((sa.dh && sa.dh->job == 0) || (sa.served && sa.served->dh.job == 0)) best = engine.now;
+    const bool idle =
+        (sa.dh && sa.dh->job == 0) || (sa.served && sa.served->dh.job == 0) || (sa.auth && sa.auth->job == 0);
+    if (idle) best = engine.now;
     if (sa.request) earlier(best, sa.request->next);
     earlier(best, sa.next_check);
+    earlier(best, sa.request_parts.expires);
+    earlier(best, sa.response_parts.expires);
     if (keeps_alive(engine, sa)) earlier(best, sa.last_sent + engine.config.keepalive);
     for (const Child& child : sa.children) earlier(best, child.expires);
     if (const auto soft = next_soft_lifetime(sa)) earlier(best, *soft);
@@ -149,6 +164,9 @@ std::optional<Instant> deadline_of(const EngineState& engine, const IkeSa& sa) {
 void run_due(EngineState& engine, IkeSa& sa) {
     if (sa.phase == Phase::closed) return;
     restart_jobs(engine, sa);
+    if (sa.phase == Phase::closed) return;
+    expire_reassembly(engine, sa.request_parts);
+    expire_reassembly(engine, sa.response_parts);
     if (!repeat_request(engine, sa)) return give_up(engine, sa);
     if (due(sa.expires, engine.now)) expire_sa(engine, sa);
     if (sa.phase == Phase::closed) return;

@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "control/config/connection_sections.hpp"
+#include "control/config/credential_files.hpp"
 #include "control/config/policies.hpp"
 #include "control/config/schema.hpp"
 #include "control/config/secret_sections.hpp"
@@ -18,8 +19,9 @@
 namespace sluice::control {
 namespace {
 
-constexpr std::string_view kTopLevel[] = {"daemon", "metrics", "debug", "dataplane",   "port",    "worker", "route",
-                                          "class",  "policy",  "ike",   "connections", "secrets", "static"};
+constexpr std::string_view kTopLevel[] = {"daemon",      "metrics", "debug",  "dataplane",  "port",
+                                          "worker",      "route",   "class",  "policy",     "ike",
+                                          "connections", "secrets", "static", "authorities"};
 
 std::vector<ConnectionDraft> load_connections(const ConfigNode& root, Findings& findings) {
     std::vector<ConnectionDraft> out;
@@ -63,6 +65,34 @@ void settle_ports(const ConfigNode& node, const std::string& path, const Config&
     }
 }
 
+// What a public key needs beside it; VICI clients may still bring it.
+void check_keys(const ConfigNode& node, const Config& config, const ike::ConnectionConfig& connection,
+                Findings& findings) {
+    const std::string path = "connections." + connection.name;
+    const auto has_key = [&](const crypto::PublicKey& wanted) {
+        return std::any_of(config.credentials.keys.begin(), config.credentials.keys.end(),
+                           [&](const crypto::PrivateKey& key) { return key.public_key() == wanted; });
+    };
+    if (!connection.local.certs.empty()) {
+        const auto key = connection.local.certs.front().public_key();
+        if (!key)
+            findings.error(node, path + ".local.certs", "has a key that cannot be used: " + key.error().text);
+        else if (!has_key(*key))
+            findings.warning(node, path + ".local.certs", "has no private key among [secrets] yet");
+    }
+    const ike::AuthConfig& remote = connection.remote;
+    if (remote.method == ike::AuthMethod::pubkey && remote.certs.empty() && remote.cacerts.empty() &&
+        remote.pubkeys.empty() && config.credentials.cas.empty())
+        findings.warning(node, path + ".remote",
+                         "has nothing that its certificates are trusted by yet; expected [authorities]");
+    const auto knows = [&](const ike::PpkSecret& ppk) {
+        return std::find(ppk.ids.begin(), ppk.ids.end(), connection.ppk_id) != ppk.ids.end();
+    };
+    const auto& ppks = config.credentials.ppks;
+    if (!connection.ppk_id.empty() && std::none_of(ppks.begin(), ppks.end(), knows))
+        findings.warning(node, path + ".ppk_id", "names no [secrets.ppk-NAME] yet");
+}
+
 void check_connection(const ConfigNode& node, const Config& config, ConnectionDraft& draft, Findings& findings) {
     const std::string path = "connections." + draft.config.name;
     settle_ports(node, path, config, draft.config, findings);
@@ -72,6 +102,8 @@ void check_connection(const ConfigNode& node, const Config& config, ConnectionDr
                          local.to_string() + " is on no port: nothing can be sent from it");
     }
     if (!draft.authenticates) return;
+    check_keys(node, config, draft.config, findings);
+    if (draft.config.local.method != ike::AuthMethod::psk && draft.config.remote.method != ike::AuthMethod::psk) return;
     const ike::Identity& remote = draft.config.remote.id;
     if (find_secret(config.secrets, draft.config.local.id, remote) != nullptr) return;
     const std::string wanted = remote.is_any() ? "" : " with id = [\"" + remote.to_string() + "\"], or without ids";
@@ -91,7 +123,8 @@ Config load(const ConfigNode& root, Findings& findings) {
     Config config;
     report_unknown({root, {}}, {{}, kTopLevel, {}}, {}, findings);
     load_system(root, config, findings);
-    load_secrets(root, config.secrets, findings);
+    load_secrets(root, config, findings);
+    load_authorities(root, config.credentials, findings);
     load_statics(root, config.static_sas, findings);
     for (ipsec::ChildSa& sa : config.static_sas) sa.iv_node = config.daemon.node;
     std::vector<ConnectionDraft> drafts = load_connections(root, findings);
@@ -150,7 +183,8 @@ Checked check_config(const std::string& path) {
 std::string config_reference() {
     std::vector<SectionDoc> sections = system_reference();
     for (SectionDoc& doc : connection_reference()) sections.push_back(std::move(doc));
-    sections.push_back(secret_reference());
+    for (SectionDoc& doc : secret_reference()) sections.push_back(std::move(doc));
+    sections.push_back(authority_reference());
     for (SectionDoc& doc : static_reference()) sections.push_back(std::move(doc));
     std::string out;
     for (const SectionDoc& section : sections) {

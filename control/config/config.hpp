@@ -51,6 +51,7 @@ struct Config {
     ike::EngineConfig ike;
     std::vector<ike::ConnectionConfig> connections;  // in file order, as are their children; shunts not among them
     std::vector<ike::PskSecret> secrets;
+    ike::Credentials credentials;
     std::vector<ShuntConfig> shunts;
 
     // Shunts first, then protect policies of children and static SAs; a policy whose selectors lie inside those of

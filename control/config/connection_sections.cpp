@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "control/config/child_sections.hpp"
+#include "control/config/credential_files.hpp"
 
 namespace sluice::control {
 namespace {
@@ -19,13 +20,8 @@ constexpr LaterKey kLaterConnection[] = {
     {"dpd_timeout", "IKEv1; with IKEv2 retransmission decides", "0"},
     {"dscp", "marking IKE packets", "000000"},
     {"mobike", "MOBIKE", "no"},
-    {"fragmentation", "IKE fragmentation", "no"},
     {"childless", "IKE SAs without a child", "never"},
-    {"send_certreq", "certificates", "no"},
-    {"send_cert", "certificates", "never"},
-    {"ocsp", "certificates", "never"},
-    {"ppk_id", "post-quantum preshared keys"},
-    {"ppk_required", "post-quantum preshared keys", "no"},
+    {"ocsp", "OCSP", "never"},
     {"keyingtries", "repeating a failed negotiation", "1"},
     {"unique", "replacing a peer's older IKE SAs", "no"},
     {"if_id_in", "XFRM interfaces", "0"},
@@ -36,16 +32,13 @@ constexpr LaterKey kLaterConnection[] = {
 };
 constexpr LaterKey kLaterAuth[] = {
     {"round", "more than one authentication round", "0"},
-    {"certs", "certificates"},
-    {"cert*", "certificates"},
-    {"cacert*", "certificates"},
-    {"pubkeys", "raw public keys"},
+    {"cert*", "swanctl's search for certificates; certs takes paths"},
+    {"cacert*", "swanctl's search for certificates; cacerts takes paths"},
     {"eap_id", "EAP"},
     {"aaa_id", "EAP"},
     {"xauth_id", "IKEv1, which RFC 9395 retires"},
     {"groups", "group membership"},
-    {"ca_id", "certificates"},
-    {"revocation", "certificates"},
+    {"ca_id", "CAs by identity"},
 };
 
 Verdict set_version(ConnectionConfig&, const ConfigNode& value) {
@@ -78,16 +71,39 @@ Verdict set_proposals(ConnectionConfig& into, const ConfigNode& value) {
     return parse_proposal_list(value, ipsec::Protocol::ike, into.proposals);
 }
 
-Verdict set_auth(AuthConfig& into, const ConfigNode& value) {
+Verdict set_fragmentation(ConnectionConfig& into, const ConfigNode& value) {
     const std::string* text = scalar_of(value);
     if (text == nullptr) return no_scalar(value);
-    static constexpr std::string_view kLater[] = {"pubkey",  "eap",   "xauth", "rsa",  "ecdsa",
-                                                  "ed25519", "ed448", "bliss", "null", "ike:"};
-    for (const std::string_view later : kLater) {
-        if (text->substr(0, later.size()) == later) return Complaint{"\"" + *text + "\" is not supported yet", nullptr};
+    if (*text == "force") return Complaint{"\"force\" is for IKEv1, which RFC 9395 retires", nullptr};
+    const auto truth = parse_bool(*text);
+    if (!truth && *text != "accept") return Complaint{"\"" + *text + "\" is unknown", nullptr};
+    into.fragmentation = !truth   ? ike::Fragmentation::accept
+                         : *truth ? ike::Fragmentation::yes
+                                  : ike::Fragmentation::no;
+    return std::nullopt;
+}
+
+Verdict set_certs(std::vector<crypto::Certificate>& into, const ConfigNode& value) {
+    if (value.kind == ConfigNode::Kind::section) return no_scalar(value);
+    for (const ListItem& item : list_items(value)) {
+        auto read = read_certificates(item.text);
+        if (!read) return Complaint{read.error().text, item.node};
+        into.insert(into.end(), read->begin(), read->end());
     }
-    if (*text != "psk") return Complaint{"\"" + *text + "\" is unknown", nullptr};
-    into.method = ike::AuthMethod::psk;
+    return std::nullopt;
+}
+template <auto Member>
+Verdict set_certs(AuthConfig& into, const ConfigNode& value) {
+    return set_certs(into.*Member, value);
+}
+
+Verdict set_pubkeys(AuthConfig& into, const ConfigNode& value) {
+    if (value.kind == ConfigNode::Kind::section) return no_scalar(value);
+    for (const ListItem& item : list_items(value)) {
+        auto key = read_public_key(item.text);
+        if (!key) return Complaint{key.error().text, item.node};
+        into.pubkeys.push_back(*std::move(key));
+    }
     return std::nullopt;
 }
 
@@ -100,6 +116,8 @@ Verdict set_id(AuthConfig& into, const ConfigNode& value) {
     return std::nullopt;
 }
 
+constexpr Choice<ike::SendCert> kSendCert[] = {
+    {"ifasked", ike::SendCert::if_asked}, {"always", ike::SendCert::always}, {"never", ike::SendCert::never}};
 const Key<ConnectionConfig> kConnectionKeys[] = {
     {{"version", "2", "2", "The IKE version."}, set_version},
     {{"local_addrs", "addresses or prefixes, or %any", "%any",
@@ -115,6 +133,19 @@ const Key<ConnectionConfig> kConnectionKeys[] = {
     {{"proposals", "", "default", "What is offered and taken for the IKE SA, best first."}, set_proposals},
     {{"encap", "yes or no", "no", "Whether ESP goes in UDP even without NAT."},
      set_bool<ConnectionConfig, &ConnectionConfig::encap>},
+    {{"fragmentation", "yes, accept or no", "yes",
+      "Whether large IKE messages go in fragments (RFC 7383); accept: they are taken, none are sent."},
+     set_fragmentation},
+    {{"fragment_size", "576 to 65535", "1280", "How large the IP packets with fragments are, in bytes, for this peer."},
+     set_number<ConnectionConfig, &ConnectionConfig::fragment_size, 576, 65535>},
+    {{"send_certreq", "yes or no", "yes", "Whether certificates are asked for."},
+     set_bool<ConnectionConfig, &ConnectionConfig::send_certreq>},
+    {{"send_cert", "ifasked, always or never", "ifasked", "When our certificate is sent, with its intermediates."},
+     set_choice<ConnectionConfig, &ConnectionConfig::send_cert, kSendCert>},
+    {{"ppk_id", "text", "none", "As initiator, the postquantum preshared key that is mixed in (RFC 8784)."},
+     set_text<ConnectionConfig, &ConnectionConfig::ppk_id>},
+    {{"ppk_required", "yes or no", "no", "Whether there is no IKE SA without one."},
+     set_bool<ConnectionConfig, &ConnectionConfig::ppk_required>},
     {{"dpd_delay", "a duration such as 30s", "0s",
       "After how much silence the peer is asked whether it lives; 0: never."},
      set_duration<ConnectionConfig, &ConnectionConfig::dpd_delay>},
@@ -130,12 +161,56 @@ const Key<ConnectionConfig> kConnectionKeys[] = {
       "How much earlier than rekey_time and reauth_time it happens at the most, drawn anew each time."},
      set_duration<ConnectionConfig, &ConnectionConfig::rand_time>},
 };
+constexpr Choice<crypto::Revocation> kRevocation[] = {{"relaxed", crypto::Revocation::relaxed},
+                                                      {"ifuri", crypto::Revocation::ifuri},
+                                                      {"strict", crypto::Revocation::strict}};
+constexpr std::string_view kPaths = "absolute paths of PEM or DER files";
 const Key<AuthConfig> kAuthKeys[] = {
-    {{"auth", "psk", "", "How this side proves itself; must be there."}, set_auth},
-    {{"id", "", "local: the address; remote: any", "This side's identity: user@host, a name, an address, or @#HEX."},
+    {{"auth", "psk, pubkey, rsa, rsa/pss, ecdsa, ed25519, ed448 or null", "",
+      "How this side proves itself; must be there. -sha256, -sha384 and -sha512 behind it say which hashes may be "
+      "used. "
+      "null: it does not (RFC 7619)."},
+     set_auth_method},
+    {{"certs", kPaths, "local: one that bears the id; remote: any that is trusted",
+      "local: our certificate, and intermediates. remote: the only ones taken, trusted as they are."},
+     set_certs<&AuthConfig::certs>},
+    {{"cacerts", kPaths, "any of [authorities]", "remote: a chain has to go through one of these; they are trusted."},
+     set_certs<&AuthConfig::cacerts>},
+    {{"pubkeys", kPaths, "none",
+      "Raw public keys instead of certificates (RFC 7670). local: ours. remote: those that the id has."},
+     set_pubkeys},
+    {{"revocation", "relaxed, ifuri or strict", "relaxed",
+      "remote: whether a certificate is refused when no revocation list speaks of it: never, where it names a place to "
+      "ask, always."},
+     set_choice<AuthConfig, &AuthConfig::revocation, kRevocation>},
+    {{"id", "", "local: the address; remote: any",
+      "This side's identity: user@host, a name, an address, a distinguished name, or @#HEX."},
      set_id},
 };
 constexpr std::string_view kConnectionSections[] = {"local*", "remote*", "children"};  // swanctl's suffixes: local-1
+
+// What only the section as a whole tells.
+void check_auth(const Place& place, bool local, const AuthConfig& auth, Findings& findings) {
+    const auto complain = [&](std::string_view key, const std::string& text) {
+        const ConfigNode* node = place.node.find(key);
+        findings.error(node != nullptr ? *node : place.node, place.path + "." + std::string(key), text);
+    };
+    const bool pubkey = auth.method == ike::AuthMethod::pubkey;
+    for (const std::string_view key : {"certs", "cacerts", "pubkeys", "revocation"})
+        if (!pubkey && place.node.find(key) != nullptr) complain(key, "means nothing without auth = \"pubkey\"");
+    for (const std::string_view key : {"cacerts", "revocation"})
+        if (local && place.node.find(key) != nullptr)
+            complain(key, "means nothing for our own side; expected under remote");
+    if (auth.method == ike::AuthMethod::null && !auth.id.is_any())
+        complain("id", "cannot be proven with auth = \"null\"; expected no id");
+    if (!auth.pubkeys.empty() && !auth.certs.empty()) complain("pubkeys", "stands beside certs; expected one of them");
+    if (!local && !auth.pubkeys.empty() && auth.id.is_any())
+        complain("pubkeys", "prove no identity by themselves; expected an id beside them");
+    if (!local || auth.certs.empty() || auth.id.is_any()) return;
+    if (!ike::certificate_bears(auth.certs.front(), auth.id))
+        complain("certs", "is of '" + auth.certs.front().subject_text() + "' and does not bear the id '" +
+                              auth.id.to_string() + "'");
+}
 
 void load_auth(const Place& place, std::string_view prefix, AuthConfig& into, Findings& findings) {
     bool seen = false;
@@ -150,13 +225,13 @@ void load_auth(const Place& place, std::string_view prefix, AuthConfig& into, Fi
         load_keys<AuthConfig>(own, kAuthKeys, {"connections.NAME." + std::string(prefix), {}, kLaterAuth}, into,
                               findings);
         if (member.find("auth") == nullptr) {
-            findings.error(member, own.path,
-                           "has no auth, and swanctl's default, pubkey, is not supported yet; expected auth = \"psk\"");
+            findings.error(member, own.path, "has no auth; expected auth = \"pubkey\", \"psk\" or another");
         }
+        check_auth(own, prefix == "local", into, findings);
     }
     if (!seen)
         findings.error(place.node, place.path,
-                       "has no section \"" + std::string(prefix) + "\"; expected one with auth = \"psk\"");
+                       "has no section \"" + std::string(prefix) + "\"; expected one with auth");
 }
 
 bool only_shunts(const ConnectionDraft& draft) {

@@ -5,16 +5,17 @@
 
 #include "control/config/schema.hpp"
 
-// [secrets.ike-NAME]: preshared keys.
+// [secrets]: preshared keys, postquantum ones and private keys.
 namespace sluice::control {
 
-void load_secrets(const ConfigNode& root, std::vector<ike::PskSecret>& into, Findings& findings);
+// Fills secrets and credentials.
+void load_secrets(const ConfigNode& root, Config& config, Findings& findings);
 
 // The first secret that can serve a peer with these identities; null where there is none. An identity that is any, not
 // known before the peer has said it, fits every secret.
 const ike::PskSecret* find_secret(const std::vector<ike::PskSecret>& secrets, const ike::Identity& local,
                                   const ike::Identity& remote);
 
-SectionDoc secret_reference();
+std::vector<SectionDoc> secret_reference();
 
 }  // namespace sluice::control

@@ -151,6 +151,7 @@ Result<void> Daemon::State::start_ike() {
         if (vici) vici->tell(notice);
     });
     ike->configure(configuration.connections, configuration.secrets);
+    ike->set_credentials(configuration.credentials);
     return {};
 }
 

@@ -9,6 +9,7 @@ namespace sluice::control {
 namespace {
 
 constexpr unsigned kDhThreads = 2;
+constexpr unsigned kAuthThreads = 2;
 
 LogLevel level_of(ike::NoticeKind kind) {
     switch (kind) {
@@ -41,6 +42,11 @@ Result<std::unique_ptr<IkeDriver>> IkeDriver::create(const ike::EngineConfig& co
     });
     if (!dh) return dh.error();
     driver->dh_ = std::move(*dh);
+    auto auth = AuthPool::create(parts.reactor, kAuthThreads, [self](ike::AuthOutcome outcome) {
+        self->carry_out(self->engine_.auth_done(std::move(outcome), self->parts_.reactor.now()));
+    });
+    if (!auth) return auth.error();
+    driver->auth_ = std::move(*auth);
     return driver;
 }
 
@@ -111,6 +117,11 @@ void IkeDriver::act(const ike::Send& action) { sockets_->send(action); }
 void IkeDriver::act(ike::StartDh& action) {
     if (!dh_->submit(std::move(action)))
         log_warning("ike", "the Diffie-Hellman queue is full; an exchange is given up");
+}
+
+void IkeDriver::act(ike::StartAuth& action) {
+    if (!auth_->submit(std::move(action)))
+        log_warning("ike", "the queue for signatures is full; an exchange is given up");
 }
 
 void IkeDriver::act(const ike::ReserveSpi& action) {

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "control/daemon/dh_pool.hpp"
 #include "control/daemon/ike_sockets.hpp"
+#include "control/daemon/job_pool.hpp"
 #include "control/daemon/key_log.hpp"
 #include "control/daemon/reactor.hpp"
 #include "ike/engine.hpp"
@@ -39,6 +39,8 @@ class IkeDriver {
                                                      const Parts& parts);
 
     void configure(std::vector<ike::ConnectionConfig> connections, std::vector<ike::PskSecret> secrets);
+    // Replaces keys, certificates and CRLs.
+    void set_credentials(ike::Credentials credentials) { engine_.set_credentials(std::move(credentials)); }
     // Initiates every child with start_action = start.
     void start_children();
     // Hands the backend's events to the engine. Call when the backend has some.
@@ -81,6 +83,7 @@ class IkeDriver {
     void carry_out(ike::Actions actions);
     void act(const ike::Send& action);
     void act(ike::StartDh& action);
+    void act(ike::StartAuth& action);
     void act(const ike::ReserveSpi& action);
     void act(const ike::ReleaseSpi& action);
     void act(const ike::InstallChild& action);
@@ -103,6 +106,7 @@ class IkeDriver {
     std::vector<ike::ConnectionConfig> connections_;
     std::unique_ptr<IkeSockets> sockets_;
     std::unique_ptr<DhPool> dh_;
+    std::unique_ptr<AuthPool> auth_;
     Reactor::TimerId tick_timer_ = 0;
     std::optional<Instant> tick_at_;
     NoticeSink notice_sink_;

@@ -68,6 +68,7 @@ Node& World::add(const std::string& name, const std::string& address) {
 void World::start(Node& node) {
     node.engine = std::make_unique<ike::Engine>(node.config, *node.random);
     node.engine->configure(node.connections, node.secrets);
+    node.engine->set_credentials(node.credentials);
     ++node.generation;
 }
 
@@ -101,6 +102,12 @@ void World::carry(Node& node, ike::Action& action) {
         Overload{
             [&](const ike::Send& one) { send(node, one); },
             [&](const ike::StartDh& one) { compute(node, one); },
+            [&](ike::StartAuth& one) {
+                if (sign_with) sign_with(node, one);
+                Arrival done{.node = &node, .generation = node.generation};
+                done.auth = ike::compute_auth(one, wall_clock);
+                queue_.emplace(now_ + dh_delay, std::move(done));
+            },
             [&](const ike::ReserveSpi& one) { complain(!backend.reserved.insert(one.spi).second, "reserved twice"); },
             [&](const ike::ReleaseSpi& one) { complain(backend.reserved.erase(one.spi) == 0, "released unreserved"); },
             [&](const ike::InstallChild& one) {
@@ -141,7 +148,8 @@ void World::inject(const Flight& flight) {
     if (translate) translate(moved);
     for (const Duration delay : arrivals)
         for (auto& [name, node] : nodes_)
-            if (node->address == moved.to.address) queue_.emplace(now_ + delay, Arrival{node.get(), moved, {}, 0});
+            if (node->address == moved.to.address)
+                queue_.emplace(now_ + delay, Arrival{.node = node.get(), .flight = moved});
 }
 
 void World::compute(Node& node, const ike::StartDh& wanted) {
@@ -158,13 +166,17 @@ void World::compute(Node& node, const ike::StartDh& wanted) {
         else
             outcome.error = shared.error();
     }
-    queue_.emplace(now_ + dh_delay, Arrival{&node, {}, std::move(outcome), node.generation});
+    queue_.emplace(now_ + dh_delay, Arrival{.node = &node, .dh = std::move(outcome), .generation = node.generation});
 }
 
 void World::deliver(Arrival arrival) {
     Node& node = *arrival.node;
     if (arrival.dh) {
         if (arrival.generation == node.generation) act(node, node.engine->dh_done(std::move(*arrival.dh), now_));
+        return;
+    }
+    if (arrival.auth) {
+        if (arrival.generation == node.generation) act(node, node.engine->auth_done(std::move(*arrival.auth), now_));
         return;
     }
     if (restore_between)

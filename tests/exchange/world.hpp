@@ -42,6 +42,7 @@ struct Node {
     ike::EngineConfig config;
     std::vector<ike::ConnectionConfig> connections;
     std::vector<ike::PskSecret> secrets;
+    ike::Credentials credentials;
     std::unique_ptr<SeededRandom> random;
     std::unique_ptr<ike::Engine> engine;
     BackendModel backend;
@@ -79,8 +80,11 @@ class World {
     std::function<void(Flight&)> translate;
     // Sees every datagram as it is delivered.
     std::function<void(const Flight&)> tap;
+    // May change what a node's helper is asked to sign or check.
+    std::function<void(Node&, ike::StartAuth&)> sign_with;
     bool restore_between = false;  // both ends are saved and restored before every delivery
     Duration dh_delay = 200us;
+    std::int64_t wall_clock = 1700000000;  // seconds since 1970, for certificates
 
     void initiate(Node& node, const std::string& connection, const std::string& child);
     void act(Node& node, ike::Actions actions);
@@ -100,6 +104,7 @@ class World {
         Node* node = nullptr;
         Flight flight;
         std::optional<ike::DhOutcome> dh;
+        std::optional<ike::AuthOutcome> auth;
         std::uint64_t generation = 0;
     };
     void carry(Node& node, ike::Action& action);

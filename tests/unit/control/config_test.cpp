@@ -298,6 +298,7 @@ TEST_CASE("A connection whose values are all text, as VICI loads it, gives the s
     const ConfigNode node = ConfigNode::section(
         "carol", {ConfigNode::list("local_addrs", {"192.0.2.1"}), ConfigNode::list("remote_addrs", {"198.51.100.7"}),
                   kv("version", "2"), kv("encap", "yes"), kv("dpd_delay", "30"),
+                  kv("fragmentation", "accept"), kv("fragment_size", "1400"),
                   ConfigNode::section("local", {kv("auth", "psk"), kv("id", "moon.sluice.test")}),
                   ConfigNode::section("remote", {kv("auth", "psk")}),
                   ConfigNode::section(
@@ -309,6 +310,8 @@ TEST_CASE("A connection whose values are all text, as VICI loads it, gives the s
     const ConnectionDraft draft = load_connection({node, "connections.carol"}, findings);
     CHECK(std::move(findings).take().empty());
     CHECK(draft.config.encap);
+    CHECK(draft.config.fragmentation == ike::Fragmentation::accept);
+    CHECK(draft.config.fragment_size == 1400);
     CHECK(draft.config.dpd_delay == seconds(30));
     REQUIRE(draft.children.size() == 1);
     CHECK_FALSE(draft.children[0].config.copy_ecn);

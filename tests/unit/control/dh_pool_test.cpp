@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "control/daemon/dh_pool.hpp"
+#include "control/daemon/job_pool.hpp"
 
 #include <atomic>
 #include <catch2/catch.hpp>
@@ -88,19 +88,19 @@ TEST_CASE("Two jobs of opposite ends agree on a secret") {
     for (const auto group : {crypto::Group::curve25519, crypto::Group::ecp256}) {
         ike::StartDh first;
         first.group = group;
-        auto a = compute_dh(first);
+        auto a = compute_job(first);
         REQUIRE_FALSE(a.error);
         // The responder's job: a fresh pair and the secret in one.
         ike::StartDh second;
         second.group = group;
         second.peer_public = a.pair.public_value;
-        const auto b = compute_dh(second);
+        const auto b = compute_job(second);
         REQUIRE_FALSE(b.error);
         ike::StartDh third;
         third.group = group;
         third.private_key = a.pair.private_key;
         third.peer_public = b.pair.public_value;
-        const auto c = compute_dh(third);
+        const auto c = compute_job(third);
         REQUIRE_FALSE(c.error);
         CHECK(b.shared.size() > 0);
         CHECK(b.shared == c.shared);
@@ -111,7 +111,7 @@ TEST_CASE("A bad public value comes back as an error, not a secret") {
     ike::StartDh job;
     job.group = crypto::Group::curve25519;
     job.peer_public = ByteVec(32, 0);
-    const auto outcome = compute_dh(job);
+    const auto outcome = compute_job(job);
     CHECK(outcome.error);
     CHECK(outcome.shared.empty());
 }

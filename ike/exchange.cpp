@@ -35,6 +35,11 @@ ByteVec next_iv(EngineState& engine, const crypto::CipherKeys& keys) {
     return to_vec(counter_iv(engine.config.node, engine.config.incarnation, engine.iv_counter++));
 }
 
+// Message IDs do not wrap (RFC 7296 2.2): the IKE SA is rekeyed while there are plenty left.
+void look_at_message_id(EngineState& engine, IkeSa& sa, std::uint32_t id) {
+    if (id == kRekeyFromId) sa.rekey_at = engine.now;
+}
+
 void finish_response(EngineState& engine, IkeSa& sa, const Path& path, Datagrams message) {
     sa.last_response = std::move(message);
     sa.request_parts = {};
@@ -57,11 +62,6 @@ std::string down_text(const IkeSa& sa, CloseReason reason, const std::string& te
     if (reason != CloseReason::failed && reason != CloseReason::unreachable) return text;
     return "IKE SA of connection '" + sa.connection->name + "' with " + describe_peer(sa) +
            (sa.established == Instant{} ? " was not established" : " is closed");
-}
-
-// Message IDs do not wrap (RFC 7296 2.2): the IKE SA is rekeyed while there are plenty left.
-void look_at_message_id(EngineState& engine, IkeSa& sa, std::uint32_t id) {
-    if (id == kRekeyFromId) sa.rekey_at = engine.now;
 }
 
 void drop_offer(EngineState& engine, const Task& task) {

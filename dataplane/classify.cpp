@@ -216,16 +216,18 @@ void Path::take_esp(rte_mbuf* m, std::size_t offset) {
 // what makes the rest possible (TRAPS 43, 49, 59).
 bool Path::admitted_to_host(rte_mbuf* m) {
     const Flow& flow = notes(m).flow;
-    return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) || admitted(m, DefaultDiscard::ignored);
+    return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) || admitted(m);
 }
 
-[[gnu::noinline]] bool Path::admitted(rte_mbuf* m, DefaultDiscard by_default) {
+// The default action does not stop anything here: what is for us it is not about, and of what is to be forwarded the
+// outbound policies have not been asked yet.
+[[gnu::noinline]] bool Path::admitted(rte_mbuf* m) {
     const Flow& flow = notes(m).flow;
     const InboundVerdict verdict = tables_.spd.find_inbound(flow);
-    const bool ignored = verdict.by_default && by_default == DefaultDiscard::ignored;
+    notes(m).by_policy = !verdict.by_default;
     if (verdict.action == ipsec::PolicyAction::protect) {
         drop(m, Drop::clear_in_protected);
-    } else if (verdict.action == ipsec::PolicyAction::discard && !ignored) {
+    } else if (verdict.action == ipsec::PolicyAction::discard && !verdict.by_default) {
         drop(m, Drop::policy_discard);
     } else if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) {
         drop(m, Drop::ports_unseen);
@@ -241,11 +243,13 @@ bool Path::admitted_to_host(rte_mbuf* m) {
 
 // Neighbouring packets of a burst mostly belong to one flow: what has just been admitted is not asked about again.
 void Path::admit_clear_to_forward(rte_mbuf* m) {
-    const Flow& flow = notes(m).flow;
-    if (!(flow == last_admitted_)) {
-        if (!admitted(m, DefaultDiscard::obeyed)) return;
-        last_admitted_ = flow;
+    PacketNotes& n = notes(m);
+    if (!(n.flow == last_admitted_)) {
+        if (!admitted(m)) return;
+        last_admitted_ = n.flow;
+        last_by_policy_ = n.by_policy;
     }
+    n.by_policy = last_by_policy_;
     clear_.add(m);
 }
 

@@ -101,8 +101,7 @@ class Path {
     void classify_local(rte_mbuf* m);
     void classify_local_udp(rte_mbuf* m);
     void take_esp(rte_mbuf* m, std::size_t offset);
-    enum class DefaultDiscard : std::uint8_t { obeyed, ignored };
-    bool admitted(rte_mbuf* m, DefaultDiscard by_default);
+    bool admitted(rte_mbuf* m);
     bool admitted_to_host(rte_mbuf* m);
     void admit_clear_to_host(rte_mbuf* m);
     void admit_clear_to_forward(rte_mbuf* m);
@@ -248,6 +247,7 @@ class Path {
     std::vector<Byte> resync_copy_;
 
     Flow last_admitted_;  // of this burst: an inbound policy check has let it pass; none at first
+    bool last_by_policy_ = false;  // the same packet's note
 
     // Between stages.
     PacketList received_;                                // frames of a port with an IP packet, by unicast

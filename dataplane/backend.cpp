@@ -77,10 +77,18 @@ Result<void> WorkersBackend::set_policies(const ipsec::Spd& spd) {
     return {};
 }
 
+// What was only not collected yet is no reason to refuse.
+Result<void> WorkersBackend::may_grow() {
+    tables_.reclaimer.collect();
+    if (!tables_.reclaimer.over_limit()) return {};
+    return fail(ErrorCode::exhausted, "a worker hangs: nothing that it may still read can be given back");
+}
+
 Result<void> WorkersBackend::reserve(Spi inbound) {
     if (tables_.sad.find(inbound) != nullptr || reservations_.contains(inbound)) {
         return fail(ErrorCode::conflict, "SPI " + std::to_string(inbound.value) + " is in use");
     }
+    if (const auto allowed = may_grow(); !allowed) return allowed;
     auto reservation = std::make_unique<Reservation>(Reservation{inbound});
     const bool there = tables_.reserved.insert(inbound, reservation.get());
     if (!there) return fail(ErrorCode::exhausted, "no room to reserve SPI " + std::to_string(inbound.value));
@@ -119,9 +127,7 @@ Result<void> WorkersBackend::install(const ipsec::ChildSa& sa) {
         return fail(ErrorCode::conflict,
                     "inbound SPI " + std::to_string(sa.inbound.spi.value) + " is installed already");
     }
-    if (tables_.reclaimer.over_limit()) {
-        return fail(ErrorCode::exhausted, "a worker hangs: nothing that it may still read can be given back");
-    }
+    if (const auto allowed = may_grow(); !allowed) return allowed;
     if (children_.size() >= tables_.config.max_sas) {
         return fail(ErrorCode::exhausted, "max_sas = " + std::to_string(tables_.config.max_sas) + " is reached");
     }
@@ -212,6 +218,7 @@ Result<void> WorkersBackend::remove(ChildSaId id) {
     tables_.reclaimer.retire(std::unique_ptr<OutboundSa>(child.outbound));
     tables_.reclaimer.retire(std::unique_ptr<InboundSa>(child.inbound));
     children_.erase(found);
+    tables_.reclaimer.collect();  // tens of thousands may go before maintain() comes
     return {};
 }
 

@@ -69,6 +69,7 @@ class WorkersBackend final : public ipsec::IpsecBackend {
         WorkerId worker;
         Command command;
     };
+    Result<void> may_grow();
     SaPlacement place(const ipsec::ChildSa& sa) const;
     void publish(Child& child, SaPair pair);
     void steer(const Child& child);

@@ -217,15 +217,17 @@ void Path::take_esp(rte_mbuf* m, std::size_t offset) {
 bool Path::admitted_to_host(rte_mbuf* m) {
     const Flow& flow = notes(m).flow;
     return is_ike(flow, flow.destination_port) || is_neighbour_discovery(flow) ||
-           admitted(m, tables_.spd.find_inbound(flow), DefaultDiscard::ignored);
+           admitted(m, tables_.spd.find_inbound(flow));
 }
 
-bool Path::admitted(rte_mbuf* m, const InboundVerdict& verdict, DefaultDiscard by_default) {
+// The default action does not stop anything here: what is for us it is not about, and of what is to be forwarded the
+// outbound policies have not been asked yet.
+bool Path::admitted(rte_mbuf* m, const InboundVerdict& verdict) {
     const Flow& flow = notes(m).flow;
-    const bool ignored = verdict.by_default && by_default == DefaultDiscard::ignored;
+    notes(m).by_policy = !verdict.by_default;
     if (verdict.action == ipsec::PolicyAction::protect) {
         drop(m, Drop::clear_in_protected);
-    } else if (verdict.action == ipsec::PolicyAction::discard && !ignored) {
+    } else if (verdict.action == ipsec::PolicyAction::discard && !verdict.by_default) {
         drop(m, Drop::policy_discard);
     } else if (!flow.ports_known && tables_.spd.may_protect_inbound(flow)) {
         drop(m, Drop::ports_unseen);
@@ -246,7 +248,7 @@ void Path::admit_to_forward() {
     tables_.spd.find_inbound(runs.flows(), verdicts);
     for (unsigned i = 0; i < to_forward_.count; ++i) {
         rte_mbuf* const m = to_forward_.packets[i];
-        if (admitted(m, verdicts[runs.of(i)], DefaultDiscard::obeyed)) clear_.add(m);
+        if (admitted(m, verdicts[runs.of(i)])) clear_.add(m);
     }
     to_forward_.clear();
 }

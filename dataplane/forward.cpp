@@ -115,7 +115,9 @@ void Path::resolve_and_send(rte_mbuf* m) {
 
 // The policies may have changed while a clear packet waited (TRAPS 43). False: it has been dropped.
 bool Path::still_clear(rte_mbuf* m) {
-    const OutboundVerdict verdict = tables_.spd.find_outbound(notes(m).flow);
+    const PacketNotes& n = notes(m);
+    if (n.origin == Origin::port && !admitted(m, tables_.spd.find_inbound(n.flow))) return false;
+    const OutboundVerdict verdict = tables_.spd.find_outbound(n.flow);
     if (verdict.action != ipsec::PolicyAction::protect) return may_leave_clear(m, verdict);
     drop(m, Drop::no_sa);
     return false;

@@ -38,6 +38,7 @@ struct alignas(64) PacketNotes {
     bool sealed = false;     // of a packet on its way out: it is ESP of ours by now
     std::uint32_t mark = 0;  // of the SAs that it came through (ipsec::Mark)
     PortId port;             // received on; for Entry::transmit and to_host: where it goes
+    bool by_policy = false;  // of a packet that came in clear: a policy, not the default action, lets it in
 
     alignas(64) net::Packet ip;    // of the IP header at the front
     std::uint16_t esp_offset = 0;  // of what is to be opened: where its ESP header begins

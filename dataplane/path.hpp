@@ -103,8 +103,7 @@ class Path {
     void classify_local(rte_mbuf* m);
     void classify_local_udp(rte_mbuf* m);
     void take_esp(rte_mbuf* m, std::size_t offset);
-    enum class DefaultDiscard : std::uint8_t { obeyed, ignored };
-    bool admitted(rte_mbuf* m, const InboundVerdict& verdict, DefaultDiscard by_default);
+    bool admitted(rte_mbuf* m, const InboundVerdict& verdict);
     bool admitted_to_host(rte_mbuf* m);
     void admit_clear_to_host(rte_mbuf* m);
     void admit_to_forward();

@@ -5,7 +5,9 @@ It does plain ESP, ESN and every replay window, at some 100 Mbit/s: for correctn
 
     [moon] wan0 --- guest0 [guestnet: bridge br0] tap0 === vec0 [guest kernel]
 """
+import base64
 import contextlib
+import gzip
 import itertools
 import os
 import signal
@@ -14,6 +16,7 @@ from pathlib import Path
 
 from .net import Process, run, wait_until
 
+PIECE = 2000  # characters of a file in one console line, which holds 4095
 HERE = Path(__file__).resolve().parent
 KNOWN_XSAVE = "amx_tile"  # a processor with it has a larger register area than the stock kernel knows
 
@@ -66,7 +69,7 @@ class UmlGuest:
             raise AssertionError(f"the guest kernel is gone: {self.process.text()[-500:]}")
         mark = f"end-{os.getpid()}-{next(self.serial)}:"
         seen = len(self.process.text())
-        os.write(self.console, f"( {command} ) </dev/null; echo; echo {mark}$?\n".encode())
+        os.write(self.console, f"( {command} ) </dev/null; code=$?; echo; echo {mark}$code\n".encode())
         wait_until(lambda: f"{mark}" in self.process.text()[seen:].rpartition("\n")[0] or not self.process.alive(), timeout,
                    f"the guest answers to `{command}`", 0.01)
         text = self.process.text()[seen:].replace("\r", "")
@@ -75,6 +78,14 @@ class UmlGuest:
         if ok is not None and status not in ok:
             raise AssertionError(f"in the guest `{command}` gave {status}: {output.strip()[-600:]}")
         return output.strip()
+
+    def write(self, path, text):
+        """A file in the guest's own tmpfs, since it does not see the host's /tmp: through the console, in pieces that its line discipline takes."""
+        encoded = base64.b64encode(gzip.compress(text.encode())).decode()
+        self.exec(f": >{path}.encoded")
+        for at in range(0, len(encoded), PIECE):
+            self.exec(f"printf %s {encoded[at:at + PIECE]} >>{path}.encoded")
+        self.exec(f"base64 -d {path}.encoded | gunzip >{path}")
 
     def stop(self):
         """Powers the guest off; what is left of it (it traces children of its own) is ended by pid."""
@@ -119,6 +130,9 @@ class KernelPeer:
 
     def exec(self, command, ok=(0,), timeout=90):
         return self.guest.exec(command, ok, timeout)
+
+    def write(self, path, text):
+        self.guest.write(path, text)
 
     def clear(self):
         self.exec("ip xfrm state flush; ip xfrm policy flush")

@@ -3,13 +3,10 @@
 
 Unlike charon with kernel-libipsec it speaks plain ESP where there is no NAT, and ESN.
 """
-import base64
-
 from .charon import PLUGINS, braces
 from .net import wait_until
 
 HOME = "/run/peer"  # of its files, in the guest's own tmpfs
-PIECE = 2000
 
 
 class KernelCharon:
@@ -18,20 +15,12 @@ class KernelCharon:
     def __init__(self, peer, swanctl):
         self.peer = peer
         peer.exec(f"mkdir -p {HOME}/swanctl")
-        self._write("swanctl/swanctl.conf", braces(swanctl))
+        peer.write(f"{HOME}/swanctl/swanctl.conf", braces(swanctl))
         levels = {"path": "/run/charon.log", "default": 1, "ike": 2, "cfg": 2, "knl": 2, "flush_line": "yes"}
         charon = {"load_modular": "no", "load": PLUGINS.replace("kernel-libipsec ", ""), "retransmit_tries": 3, "retransmit_timeout": 1.0,
                   "filelog": {"file": levels}, "plugins": {"vici": {"socket": "unix:///run/charon.vici"}}}
-        self._write("strongswan.conf", braces({"charon": charon}))
+        peer.write(f"{HOME}/strongswan.conf", braces({"charon": charon}))
         self.env = f"STRONGSWAN_CONF={HOME}/strongswan.conf SWANCTL_DIR={HOME}/swanctl"
-
-    def _write(self, name, text):
-        """Through the console, in pieces that its line discipline takes: the guest does not see the host's /tmp."""
-        encoded = base64.b64encode(text.encode()).decode()
-        self.peer.exec(f": >{HOME}/encoded")
-        for at in range(0, len(encoded), PIECE):
-            self.peer.exec(f"printf %s {encoded[at:at + PIECE]} >>{HOME}/encoded")
-        self.peer.exec(f"base64 -d {HOME}/encoded >{HOME}/{name}")
 
     def start(self):
         self.peer.exec(f"{self.env} setsid /usr/lib/ipsec/charon >/run/charon.out 2>&1 & "

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tables that workers read, against slow models.
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <iostream>
 #include <map>
@@ -91,6 +92,32 @@ TEST_CASE("TRAPS 58: while a worker hangs, SAs are refused before memory runs ou
     gw.tables().reclaimer.collect();
     CHECK(gw.backend().install(test::make_child()));
     gw.tables().reclaimer.leave(WorkerId{0});
+}
+
+TEST_CASE("TRAPS 58: SAs that go by the ten thousand are given back as they go, and new ones are not refused for it") {
+    constexpr std::uint32_t kMany = 25000;
+    test::Gateway gw;
+    Reclaimer& reclaimer = gw.tables().reclaimer;
+    reclaimer.join(WorkerId{0});
+    for (std::uint32_t id = 1; id <= kMany; ++id) REQUIRE(gw.backend().install(test::make_child({.id = id})));
+    const bool turns = GENERATE(true, false);  // or the worker hangs while they go
+    std::size_t most = 0;
+    for (std::uint32_t id = 1; id <= kMany; ++id) {
+        if (turns) reclaimer.quiescent(WorkerId{0});
+        REQUIRE(gw.backend().remove(ChildSaId{id}));
+        most = std::max(most, reclaimer.pending());
+    }
+    if (turns) {
+        CHECK(most < 1000);
+    } else {
+        CHECK(most > Reclaimer::kLimit);
+        CHECK(gw.backend().install(test::make_child()).error().code == ErrorCode::exhausted);
+        CHECK(gw.backend().reserve(Spi{0x9000}).error().code == ErrorCode::exhausted);
+        reclaimer.quiescent(WorkerId{0});
+    }
+    CHECK(gw.backend().reserve(Spi{0x9000}));
+    CHECK(gw.backend().install(test::make_child()));
+    reclaimer.leave(WorkerId{0});
 }
 
 TEST_CASE("a hold is bounded in keys, packets and time, and keeps the order") {

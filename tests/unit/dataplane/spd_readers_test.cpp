@@ -63,7 +63,7 @@ TEST_CASE("TRAPS 54: one version replaces another as a whole, for lookups that b
         RuleSet::expire(before, 7);
         const auto found = [&](std::uint64_t version) {
             const PolicyQuery query = PolicyQuery::outbound(flow_to("10.2.3.4"));
-            return rules.first(query, version, [](const RuleNode&) { return true; });
+            return rules.first(query, version);
         };
         CHECK(found(4) == nullptr);
         CHECK(found(5) == before);

@@ -114,7 +114,7 @@ TEST_CASE("The two ends may have keys of different types, and one a shared key")
     CHECK(disagreement(*attempt.moon, *attempt.sun) == "");
 }
 
-TEST_CASE("TRAPS 50: who is not believed gets AUTHENTICATION_FAILED, and the log says why") {
+TEST_CASE("TRAPS 50: who is not believed gets AUTHENTICATION_FAILED, and the log says why: the certificate") {
     Family family;
     Attempt attempt(family);
     Node& moon = *attempt.moon;
@@ -158,6 +158,13 @@ TEST_CASE("TRAPS 50: who is not believed gets AUTHENTICATION_FAILED, and the log
         attempt.remote(sun).revocation = crypto::Revocation::strict;
         attempt.refused_by(sun, "unable to get certificate CRL");
     }
+}
+
+TEST_CASE("TRAPS 50: who is not believed gets AUTHENTICATION_FAILED, and the log says why: the chain") {
+    Family family;
+    Attempt attempt(family);
+    Node& moon = *attempt.moon;
+    Node& sun = *attempt.sun;
     SECTION("path length") {
         const Issued narrow = make_ca("narrow", &family.root, {}, "critical,CA:TRUE,pathlen:0");
         const Issued below = make_ca("below", &narrow);
@@ -181,6 +188,13 @@ TEST_CASE("TRAPS 50: who is not believed gets AUTHENTICATION_FAILED, and the log
         moon.credentials.keys = {leaf.key};
         attempt.refused_by(sun, "extended key usage");
     }
+}
+
+TEST_CASE("TRAPS 50: who is not believed gets AUTHENTICATION_FAILED, and the log says why: the connection") {
+    Family family;
+    Attempt attempt(family);
+    Node& moon = *attempt.moon;
+    Node& sun = *attempt.sun;
     SECTION("a certificate that is not the one of the connection") {
         attempt.remote(sun).certs = {family.sun.certificate};
         attempt.refused_by(sun, "none of the connection's certs");

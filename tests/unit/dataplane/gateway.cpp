@@ -169,18 +169,20 @@ void Gateway::settle() {
         for (std::size_t w = 0; w < paths_.size(); ++w) {
             const bool waited = paths_[w]->waits();
             begin(w);
-            Command command;
-            while (rings_[w]->commands.take(command)) {
-                paths_[w]->run(command);
-                moved = true;
-            }
-            const unsigned n = take_handed_over(w);
+            const unsigned n = run_commands(w) + take_handed_over(w);
             moved = moved || n != 0 || paths_[w]->has_deferred();
             paths_[w]->run_deferred();
             paths_[w]->flush();
             moved = moved || (waited && !paths_[w]->waits());
         }
     }
+}
+
+unsigned Gateway::run_commands(std::size_t worker) {
+    Command command;
+    unsigned n = 0;
+    for (; rings_[worker]->commands.take(command); ++n) paths_[worker]->run(command);
+    return n;
 }
 
 unsigned Gateway::take_handed_over(std::size_t worker) {

@@ -55,6 +55,8 @@ class Gateway {
     void from_host(PortId port, const ByteVec& frame);
     // Runs commands, handed-over packets and deferred work until nothing moves.
     void settle();
+    // Runs what control has told this worker; how many commands that were.
+    unsigned run_commands(std::size_t worker);
     // Runs what other workers have handed to this one, at most a burst; how many that were.
     unsigned take_handed_over(std::size_t worker);
     void advance_seconds(unsigned seconds) { now_ += seconds * hz_; }

@@ -2,6 +2,7 @@
 #include "ike/initiate.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "ike/child.hpp"
 #include "ike/dispatch.hpp"
@@ -64,6 +65,13 @@ bool matches(const Termination& wanted, const IkeSa& sa) {
     return wanted.ike_id == IkeSaId{} || wanted.ike_id == sa.id;
 }
 
+// What was to come back after a while no longer does. How many children that were.
+std::size_t forget_restarts(IkeSa& sa, const Termination& wanted) {
+    if (wanted.child_id != ChildSaId{}) return 0;
+    if (!wanted.child.empty()) return std::erase(sa.restart, wanted.child);
+    return std::exchange(sa.restart, {}).size();
+}
+
 // Before the peer can know anything there is nobody to tell.
 void terminate_ike(EngineState& engine, IkeSa& sa) {
     if (closing(sa)) return;
@@ -117,7 +125,11 @@ std::size_t terminate_matching(EngineState& engine, const Termination& wanted) {
     const bool children = !wanted.child.empty() || wanted.child_id != ChildSaId{};
     std::size_t matched = 0;
     engine.table.for_each([&](IkeSa& sa) {
-        if (sa.phase == Phase::closed || sa.half_open() || !matches(wanted, sa)) return;
+        if (sa.half_open() || !matches(wanted, sa)) return;
+        if (sa.phase == Phase::closed) {
+            matched += forget_restarts(sa, wanted);
+            return;
+        }
         if (!children) {
             ++matched;
             return terminate_ike(engine, sa);

@@ -114,6 +114,26 @@ TEST_CASE("close_action = start brings back what the peer deleted, the child or 
     CHECK(moon.children() == 0);
 }
 
+TEST_CASE("What is about to be brought back stays away when it is terminated meanwhile") {
+    const bool whole = GENERATE(false, true);
+    World world;
+    add_pair(world);
+    Node& moon = world.node("moon");
+    Node& sun = world.node("sun");
+    moon.connections[0].children[0].close_action = ike::CloseAction::start;
+    world.start(moon);
+    world.initiate(moon, "to-sun", "net");
+    world.run(5s);
+    world.act(sun, *sun.engine->terminate({.ike = "to-moon"}, world.now()));
+    world.run(200ms);
+    REQUIRE(moon.children() == 0);
+    ike::Engine::TerminateRequest request;
+    (whole ? request.ike : request.child) = whole ? "to-sun" : "net";
+    world.act(moon, *moon.engine->terminate(request, world.now()));
+    world.run(30s);
+    CHECK(moon.children() == 0);
+}
+
 TEST_CASE("TRAPS 37: at the end of its lifetime a child is gone from the backend before the peer answers") {
     World world;
     add_pair(world);

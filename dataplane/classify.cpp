@@ -41,12 +41,13 @@ std::size_t tagged_ip_offset(rte_mbuf* m) {
     return at != kEthernetSize && is_ip(type) ? at : 0;
 }
 
-// A frame to this MAC with IPv4 in it, in one piece: what nearly every frame is.
-bool is_plain_frame(rte_mbuf* m, std::uint64_t mac) {
-    if (!is_plain(m) || m->data_len < kEthernetSize) return false;
+// The EtherType of a frame to this MAC with IP in it, in one piece: what nearly every frame is. 0: it is none.
+std::uint16_t plain_frame_type(rte_mbuf* m, std::uint64_t mac) {
+    if (!is_plain(m) || m->data_len < kEthernetSize) return 0;
     std::uint64_t destination;
     std::memcpy(&destination, data(m), sizeof(destination));
-    return destination << 16 == mac << 16 && header<net::EthernetHeader>(m)->type == Be16::of(net::kEtherIpv4);
+    const std::uint16_t type = header<net::EthernetHeader>(m)->type.host();
+    return destination << 16 == mac << 16 && is_ip(type) ? type : std::uint16_t{0};
 }
 
 // What a burst needs first comes into the cache while the packets before it are looked at: a packet's headers, a short
@@ -107,8 +108,8 @@ bool Path::is_ike(const Flow& f, std::uint16_t our_port) const {
         n.origin = Origin::port;
         n.port = port;
         n.mark = 0;
-        if (is_plain_frame(m, own)) {
-            if (read_frame(m, net::kEtherIpv4)) received_.add(m);
+        if (const std::uint16_t type = plain_frame_type(m, own); type != 0) {
+            if (read_frame(m, type)) received_.add(m);
         } else if (linear(m)) {
             classify_frame(m);
         }

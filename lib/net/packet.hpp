@@ -143,7 +143,7 @@ inline PacketFault parse_v6(Packet& p, Bytes bytes, std::size_t length) {
 
 // What nearly every packet is, in few instructions: IPv4 without options or fragments, right, with TCP, UDP or ESP in
 // it. False for everything else, wrong or only rarer, which the walk above then tells apart; p is undefined.
-inline bool parse_plain(Packet& p, Bytes bytes, std::size_t length) {
+inline bool parse_plain_v4(Packet& p, Bytes bytes, std::size_t length) {
     constexpr std::size_t kLeast = sizeof(Ipv4Header) + 4;  // ports, or an SPI
     if (bytes.size() < kLeast || bytes[0] != 0x45) return false;
     std::uint64_t first;
@@ -172,6 +172,39 @@ inline bool parse_plain(Packet& p, Bytes bytes, std::size_t length) {
     p.destination_port = static_cast<std::uint16_t>(both);
     p.total_size = static_cast<std::uint32_t>(total);
     return true;
+}
+
+// The same for IPv6: without extension headers.
+inline bool parse_plain_v6(Packet& p, Bytes bytes, std::size_t length) {
+    constexpr std::size_t kLeast = sizeof(Ipv6Header) + 4;  // ports, or an SPI
+    if (bytes.size() < kLeast || bytes[0] >> 4 != 6) return false;
+    std::uint64_t first;
+    std::memcpy(&first, bytes.data(), sizeof(first));
+    const std::size_t total = sizeof(Ipv6Header) + byte_swap(static_cast<std::uint16_t>(first >> 32));
+    const auto protocol = static_cast<std::uint8_t>(first >> 48);
+    const bool ports = protocol == kProtocolUdp || protocol == kProtocolTcp;
+    if (total < kLeast || total > length || (!ports && protocol != kProtocolEsp)) return false;
+    std::uint32_t upper;
+    std::memcpy(&upper, bytes.data() + sizeof(Ipv6Header), sizeof(upper));
+    const std::uint32_t both = ports ? byte_swap(upper) : 0;
+    p.fault = PacketFault::none;
+    p.family = Family::v6;
+    p.protocol = protocol;
+    p.tos = static_cast<std::uint8_t>((first << 4 & 0xf0) | (first >> 12 & 0x0f));
+    p.ttl = static_cast<std::uint8_t>(first >> 56);
+    p.dont_fragment = true;
+    p.more_fragments = false;
+    p.ports_known = ports;
+    p.fragment_offset = 0;
+    p.header_size = sizeof(Ipv6Header);
+    p.source_port = static_cast<std::uint16_t>(both >> 16);
+    p.destination_port = static_cast<std::uint16_t>(both);
+    p.total_size = static_cast<std::uint32_t>(total);
+    return true;
+}
+
+inline bool parse_plain(Packet& p, Bytes bytes, std::size_t length) {
+    return parse_plain_v4(p, bytes, length) || parse_plain_v6(p, bytes, length);
 }
 
 // Any packet, header by header.

@@ -249,6 +249,28 @@ TEST_CASE("The short way through plain packets says what the walk says, or nothi
     CHECK(plain > 10000);
 }
 
+TEST_CASE("The short way through plain IPv6 packets says what the walk says, or nothing") {
+    const unsigned seed = std::random_device{}();
+    std::mt19937 random(seed);
+    INFO("seed " << seed);
+    const std::uint8_t protocols[] = {kProtocolUdp, kProtocolTcp, kProtocolEsp, kProtocolIcmpv6, kProtocolFragment};
+    int plain = 0;
+    for (int i = 0; i < 200000; ++i) {
+        ByteVec bytes(40 + random() % 60);
+        for (Byte& b : bytes) b = static_cast<Byte>(random());
+        bytes[0] = random() % 8 == 0 ? static_cast<Byte>(random()) : static_cast<Byte>(0x60 | random() % 16);
+        if (random() % 8 != 0) bytes[6] = protocols[random() % std::size(protocols)];
+        store(MutBytes(bytes).subspan(4), Be16::of(static_cast<std::uint16_t>(random() % (bytes.size() - 40 + 3))));
+        Packet walked;
+        detail::parse_walked(walked, bytes, bytes.size());
+        Packet p;
+        if (!detail::parse_plain(p, bytes, bytes.size())) continue;
+        ++plain;
+        REQUIRE(p == walked);
+    }
+    CHECK(plain > 10000);
+}
+
 TEST_CASE("Random bytes never crash the parser, and what it accepts is consistent") {
     const unsigned seed = 0x9ac4e7;
     std::mt19937 random(seed);

@@ -122,7 +122,8 @@ struct AddressRanges {
 
 // Both sides of a policy or an SA, local first. What a packet needs comes first.
 struct CompiledSelectors {
-    net::Family plain_family = net::Family::none;  // of the ranges that say all that the lists say; none: there are none
+    net::Family plain_family =
+        net::Family::none;  // of the ranges that say all that the lists say; none: there are none
     AddressRanges<std::uint32_t> plain_v4;
     std::vector<CompiledSelector> local;
     std::vector<CompiledSelector> remote;

@@ -46,8 +46,8 @@ void Path::apply_verdict(rte_mbuf* m, const OutboundVerdict& verdict) {
 // For what is not to be protected as it is. False: it has been dropped.
 bool Path::may_leave_clear(rte_mbuf* m, const OutboundVerdict& verdict) {
     const PacketNotes& n = notes(m);
-    // The default action is about what came in clear and no policy let in: not about what an SA brought, whose selectors
-    // are for it, nor about the gateway's own traffic.
+    // The default action is about what came in clear and no policy let in: not about what an SA brought, whose
+    // selectors are for it, nor about the gateway's own traffic.
     const bool let_in = n.origin != Origin::port || n.by_policy;
     if (verdict.action == ipsec::PolicyAction::discard && !(verdict.by_default && let_in)) {
         drop(m, Drop::policy_discard);

@@ -250,15 +250,15 @@ class Path {
     std::vector<Byte> resync_copy_;
 
     // Between stages.
-    PacketList received_;                                // frames of a port with an IP packet, by unicast
-    PacketList to_forward_;                              // of them, to meet the inbound SPD in clear
-    PacketList opened_;                                  // what came out of ESP, at its inner IP header
-    PacketList esp_;                                     // to be opened; data at the outer IP header
-    PacketList clear_;                                   // to meet the outbound SPD; data at the IP header
-    PacketList protect_;                                 // to be sealed
-    PacketList spread_;                                  // the same at the end of the burst: of shared SAs
-    PacketList forward_;                                 // bypass: to be routed
-    PacketList deferred_;                                // made by this worker, for the next loop
+    PacketList received_;                                         // frames of a port with an IP packet, by unicast
+    PacketList to_forward_;                                       // of them, to meet the inbound SPD in clear
+    PacketList opened_;                                           // what came out of ESP, at its inner IP header
+    PacketList esp_;                                              // to be opened; data at the outer IP header
+    PacketList clear_;                                            // to meet the outbound SPD; data at the IP header
+    PacketList protect_;                                          // to be sealed
+    PacketList spread_;                                           // the same at the end of the burst: of shared SAs
+    PacketList forward_;                                          // bypass: to be routed
+    PacketList deferred_;                                         // made by this worker, for the next loop
     std::array<InboundVerdict, kMaxBurst> inbound_verdicts_{};    // of a stage, one for each run of one flow
     std::array<OutboundVerdict, kMaxBurst> outbound_verdicts_{};  // the same
     PacketList crypto_list_;

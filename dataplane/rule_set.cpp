@@ -101,19 +101,18 @@ TupleTable::TupleTable(const TupleShape& shape, Reclaimer& reclaimer)
       v4_mask_(lower(remote_mask_) << 32 | lower(local_mask_)),
       lists_(reclaimer) {}
 
-std::uint64_t TupleTable::hash_any(const PolicyQuery& q) const {
-    std::uint64_t key = 0;
+std::uint64_t TupleTable::key_v6(const PolicyQuery& q) const {
     const Address128 remote = q.remote & remote_mask_;
     const Address128 local = q.local & local_mask_;
-    if (shape_.family == net::Family::v4) {
-        key = lower(remote) << 32 | lower(local);
-    } else {
-        key = mix(upper(remote) ^ kSeed[0], lower(remote) ^ kSeed[1]) + lower(local);
-        if (shape_.local_bits != 0) key ^= mix(upper(local) ^ kSeed[2], lower(local) ^ kSeed[3]);
-    }
-    if (shape_.ports == TupleShape::Ports::remote) key += (q.remote_port | std::uint64_t{q.protocol} << 16) * kSeed[3];
-    if (shape_.ports == TupleShape::Ports::local) key += (q.local_port | std::uint64_t{q.protocol} << 16) * kSeed[3];
-    return mix(key ^ kSeed[2], kSeed[0]);
+    const std::uint64_t key = mix(upper(remote) ^ kSeed[0], lower(remote) ^ kSeed[1]) + lower(local);
+    return shape_.local_bits == 0 ? key : key ^ mix(upper(local) ^ kSeed[2], lower(local) ^ kSeed[3]);
+}
+
+// A rule that is filed by its addresses alone, for ports that are not seen, adds none.
+std::uint64_t TupleTable::key_port(const PolicyQuery& q) const {
+    const std::uint64_t protocol = std::uint64_t{q.protocol} << 16;
+    if (shape_.ports == TupleShape::Ports::remote) return (q.remote_port | protocol) * kSeed[3];
+    return shape_.ports == TupleShape::Ports::local ? (q.local_port | protocol) * kSeed[3] : 0;
 }
 
 void TupleTable::link(RuleNode& node) {

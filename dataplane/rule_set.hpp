@@ -8,7 +8,6 @@
 #include <span>
 #include <vector>
 
-#include "dataplane/crypto_engine.hpp"
 #include "dataplane/flow.hpp"
 #include "dataplane/pointer_table.hpp"
 #include "lib/ipsec/policy.hpp"
@@ -148,10 +147,11 @@ class TupleTable {
     };
     std::uint64_t first_rank() const { return first_rank_.load(std::memory_order_relaxed); }
     std::uint64_t hash(const PolicyQuery& q) const {
-        if (shape_.family == net::Family::v4 && shape_.ports == TupleShape::Ports::any) {
-            return mix(((std::uint64_t{q.remote_v4()} << 32 | q.local_v4()) & v4_mask_) ^ kSeed[2], kSeed[0]);
-        }
-        return hash_any(q);
+        std::uint64_t key = shape_.family == net::Family::v4
+                                ? (std::uint64_t{q.remote_v4()} << 32 | q.local_v4()) & v4_mask_
+                                : key_v6(q);
+        if (shape_.ports != TupleShape::Ports::any) key += key_port(q);
+        return mix(key ^ kSeed[2], kSeed[0]);
     }
     Place locate(std::uint64_t hash) const {
         const Lists::Place at = lists_.locate(hash);
@@ -183,12 +183,13 @@ class TupleTable {
         const Address128 product = static_cast<Address128>(a) * b;
         return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
     }
-    std::uint64_t hash_any(const PolicyQuery& q) const;
+    std::uint64_t key_v6(const PolicyQuery& q) const;
+    std::uint64_t key_port(const PolicyQuery& q) const;
 
     const TupleShape shape_;
     Address128 remote_mask_ = 0;
     Address128 local_mask_ = 0;
-    std::uint64_t v4_mask_ = 0;  // both, of IPv4
+    std::uint64_t v4_mask_ = 0;                                // IPv4: both masks in one word
     std::atomic<std::uint64_t> first_rank_{RuleNode::kNever};  // none ranks before it
     std::size_t rules_ = 0;                                    // control
     Lists lists_;
@@ -219,9 +220,9 @@ class RuleSet {
     RuleSet(const RuleSet&) = delete;
     RuleSet& operator=(const RuleSet&) = delete;
 
-    // Workers. For each query of a burst (kMaxQueries at most) the first visible rule that matches and that accept(query's
-    // place, rule) takes, or null. The misses of one step are under way together.
-    static constexpr std::size_t kMaxQueries = kMaxBurst;
+    // Workers. For each query of a burst (kMaxQueries at most) the first visible rule that matches and that
+    // accept(query's place, rule) takes, or null. The misses of one step are under way together.
+    static constexpr std::size_t kMaxQueries = 64;
     template <class Accept>
     void first(std::span<const PolicyQuery> queries, std::uint64_t version, const RuleNode** found,
                const Accept& accept, LookupCost* cost = nullptr) const {

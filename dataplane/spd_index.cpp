@@ -10,6 +10,7 @@ using ipsec::PolicyAction;
 namespace {
 
 constexpr unsigned kListedPolicies = 4;
+static_assert(kMaxBurst <= RuleSet::kMaxQueries);
 constexpr auto kAny = [](std::size_t, const RuleNode&) { return true; };
 constexpr auto kSends = [](std::size_t, const RuleNode& n) { return n.target.sends; };
 

@@ -65,7 +65,8 @@ class SpdIndex {
     SpdIndex(const SpdIndex&) = delete;
     SpdIndex& operator=(const SpdIndex&) = delete;
 
-    // Workers. For a burst of at most kMaxBurst flows, a verdict for each: the misses of one step are under way together.
+    // Workers. For a burst of at most kMaxBurst flows, a verdict for each: the misses of one step are under way
+    // together.
     void find_outbound(std::span<const Flow* const> flows, OutboundVerdict* verdicts) const;
     OutboundVerdict find_outbound(const Flow& flow) const {
         const Flow* const one = &flow;

@@ -7,13 +7,14 @@
 
 #include <utility>
 
+#include "dataplane/shared_sa.hpp"
+
 namespace sluice::bench {
 
 using namespace dataplane;
 
 namespace {
 
-constexpr std::uint64_t kRun = 16;                 // packets in a row that reach one worker
 constexpr std::uint32_t kProgressInterval = 1024;  // SAs
 
 }  // namespace
@@ -98,14 +99,12 @@ Gateway::~Gateway() {
 
 unsigned Gateway::worker_of(Direction direction, std::uint32_t sa, std::uint64_t seq) const {
     if (shape_.workers == 1) return 0;
-    const bool out = direction == Direction::out;
-    if (shape_.sas < shape_.workers) {
-        if (out) return static_cast<unsigned>(seq / kRun % shape_.workers);
-        const ipsec::SegmentHash hash = tables_->segments.part_hash();
-        const auto part = hash.inbound_seq(outer_local(shape_.outer), spis_[sa].in, static_cast<std::uint32_t>(seq));
-        return tables_->segments.worker_of(static_cast<std::uint16_t>(part.value - 1)).value;
+    if (direction == Direction::in) {
+        const InboundSa& head = *tables_->sad.find(spis_[sa].in);
+        const InboundSa& half = head.shared == nullptr ? head : head.shared->slice(static_cast<std::uint32_t>(seq));
+        return WorkerId(half.owner).value;
     }
-    if (!out) return WorkerId(tables_->sad.find(spis_[sa].in)->owner).value;
+    if (shape_.sas < shape_.workers) return static_cast<unsigned>(seq / esp::kRun % shape_.workers);
     return tables_->outbound.find(Tables::child_key(ChildSaId{sa + 1}))->owner.value;
 }
 

@@ -26,8 +26,7 @@ namespace sluice::esp {
 //   3. holds() the first of what it took, seals all of it, and waits until open() says yes to lowest_elsewhere(), block
 //      by block: none goes before the one in front of it;
 //   4. hands it to the port: it is in the driver's transmit call, or in the ring to who serves the port, behind all
-//   that
-//      went before it;
+//      that went before it;
 //   5. holds() the lowest of what it still has, or releases().
 // Who takes s sees step 1 of everybody who took a number below s, since each take is an acquire-release operation on
 // one counter: a line that says "nothing" or a higher number was then written after step 4 of what was held before. The

@@ -141,6 +141,23 @@ inline PacketFault parse_v6(Packet& p, Bytes bytes, std::size_t length) {
     return walk_extensions(p, bytes.first(std::min<std::size_t>(bytes.size(), p.total_size)));
 }
 
+// The rest of a packet without options or extension headers, once family, protocol and header size are set: TCP, UDP or
+// ESP, whole, whose first four bytes are at upper. False for other protocols.
+inline bool fill_plain(Packet& p, const Byte* upper, std::size_t total) {
+    p.ports_known = p.protocol == kProtocolUdp || p.protocol == kProtocolTcp;
+    if (!p.ports_known && p.protocol != kProtocolEsp) return false;
+    std::uint32_t both;
+    std::memcpy(&both, upper, sizeof(both));
+    both = p.ports_known ? byte_swap(both) : 0;
+    p.source_port = static_cast<std::uint16_t>(both >> 16);
+    p.destination_port = static_cast<std::uint16_t>(both);
+    p.fault = PacketFault::none;
+    p.more_fragments = false;
+    p.fragment_offset = 0;
+    p.total_size = static_cast<std::uint32_t>(total);
+    return true;
+}
+
 // What nearly every packet is, in few instructions: IPv4 without options or fragments, right, with TCP, UDP or ESP in
 // it. False for everything else, wrong or only rarer, which the walk above then tells apart; p is undefined.
 inline bool parse_plain_v4(Packet& p, Bytes bytes, std::size_t length) {
@@ -152,26 +169,13 @@ inline bool parse_plain_v4(Packet& p, Bytes bytes, std::size_t length) {
     const Byte flags = bytes[offsetof(Ipv4Header, fragment)];
     if ((first >> 48 & 0xffbf) != 0) return false;  // anything but DF
     if (total < kLeast || total > length || !plain_ipv4_checksum_ok(bytes.data())) return false;
-    const std::uint8_t protocol = bytes[offsetof(Ipv4Header, protocol)];
-    const bool ports = protocol == kProtocolUdp || protocol == kProtocolTcp;
-    if (!ports && protocol != kProtocolEsp) return false;
-    std::uint32_t upper;
-    std::memcpy(&upper, bytes.data() + sizeof(Ipv4Header), sizeof(upper));
-    const std::uint32_t both = ports ? byte_swap(upper) : 0;
-    p.fault = PacketFault::none;
     p.family = Family::v4;
-    p.protocol = protocol;
+    p.protocol = bytes[offsetof(Ipv4Header, protocol)];
     p.tos = bytes[offsetof(Ipv4Header, tos)];
     p.ttl = bytes[offsetof(Ipv4Header, ttl)];
     p.dont_fragment = flags != 0;
-    p.more_fragments = false;
-    p.ports_known = ports;
-    p.fragment_offset = 0;
     p.header_size = sizeof(Ipv4Header);
-    p.source_port = static_cast<std::uint16_t>(both >> 16);
-    p.destination_port = static_cast<std::uint16_t>(both);
-    p.total_size = static_cast<std::uint32_t>(total);
-    return true;
+    return fill_plain(p, bytes.data() + sizeof(Ipv4Header), total);
 }
 
 // The same for IPv6: without extension headers.
@@ -181,26 +185,14 @@ inline bool parse_plain_v6(Packet& p, Bytes bytes, std::size_t length) {
     std::uint64_t first;
     std::memcpy(&first, bytes.data(), sizeof(first));
     const std::size_t total = sizeof(Ipv6Header) + byte_swap(static_cast<std::uint16_t>(first >> 32));
-    const auto protocol = static_cast<std::uint8_t>(first >> 48);
-    const bool ports = protocol == kProtocolUdp || protocol == kProtocolTcp;
-    if (total < kLeast || total > length || (!ports && protocol != kProtocolEsp)) return false;
-    std::uint32_t upper;
-    std::memcpy(&upper, bytes.data() + sizeof(Ipv6Header), sizeof(upper));
-    const std::uint32_t both = ports ? byte_swap(upper) : 0;
-    p.fault = PacketFault::none;
+    if (total < kLeast || total > length) return false;
     p.family = Family::v6;
-    p.protocol = protocol;
+    p.protocol = static_cast<std::uint8_t>(first >> 48);
     p.tos = static_cast<std::uint8_t>((first << 4 & 0xf0) | (first >> 12 & 0x0f));
     p.ttl = static_cast<std::uint8_t>(first >> 56);
     p.dont_fragment = true;
-    p.more_fragments = false;
-    p.ports_known = ports;
-    p.fragment_offset = 0;
     p.header_size = sizeof(Ipv6Header);
-    p.source_port = static_cast<std::uint16_t>(both >> 16);
-    p.destination_port = static_cast<std::uint16_t>(both);
-    p.total_size = static_cast<std::uint32_t>(total);
-    return true;
+    return fill_plain(p, bytes.data() + sizeof(Ipv6Header), total);
 }
 
 inline bool parse_plain(Packet& p, Bytes bytes, std::size_t length) {

@@ -296,16 +296,15 @@ TEST_CASE("Without keys there are defaults") {
 TEST_CASE("A connection whose values are all text, as VICI loads it, gives the same as a file's") {
     const auto kv = [](const char* key, const char* value) { return ConfigNode::scalar(key, value); };
     const ConfigNode node = ConfigNode::section(
-        "carol", {ConfigNode::list("local_addrs", {"192.0.2.1"}), ConfigNode::list("remote_addrs", {"198.51.100.7"}),
-                  kv("version", "2"), kv("encap", "yes"), kv("dpd_delay", "30"),
-                  kv("fragmentation", "accept"), kv("fragment_size", "1400"),
-                  ConfigNode::section("local", {kv("auth", "psk"), kv("id", "moon.sluice.test")}),
-                  ConfigNode::section("remote", {kv("auth", "psk")}),
-                  ConfigNode::section(
-                      "children",
-                      {ConfigNode::section("net", {ConfigNode::list("local_ts", {"10.1.0.0/24"}),
-                                                   ConfigNode::list("remote_ts", {"10.2.0.0/24"}), kv("copy_ecn", "0"),
-                                                   kv("replay_window", "0"), kv("life_time", "3600")})})});
+        "carol",
+        {ConfigNode::list("local_addrs", {"192.0.2.1"}), ConfigNode::list("remote_addrs", {"198.51.100.7"}),
+         kv("version", "2"), kv("encap", "yes"), kv("dpd_delay", "30"), kv("fragmentation", "accept"),
+         kv("fragment_size", "1400"), ConfigNode::section("local", {kv("auth", "psk"), kv("id", "moon.sluice.test")}),
+         ConfigNode::section("remote", {kv("auth", "psk")}),
+         ConfigNode::section("children", {ConfigNode::section("net", {ConfigNode::list("local_ts", {"10.1.0.0/24"}),
+                                                                      ConfigNode::list("remote_ts", {"10.2.0.0/24"}),
+                                                                      kv("copy_ecn", "0"), kv("replay_window", "0"),
+                                                                      kv("life_time", "3600")})})});
     Findings findings("vici");
     const ConnectionDraft draft = load_connection({node, "connections.carol"}, findings);
     CHECK(std::move(findings).take().empty());

@@ -244,26 +244,26 @@ void explore(unsigned workers, unsigned takes_each) {
     REQUIRE(model.violation.empty());
 
     std::vector<bool> ends(model.states.size());
-    std::vector<std::uint32_t> todo;
+    std::vector<std::uint32_t> frontier;
     for (std::uint32_t at = 0; at < model.states.size(); ++at) {
         bool done = true;
         for (unsigned w = 0; w < workers; ++w) {
             const ModelWorker& me = model.states[at].w[w];
             done = done && me.step == idle && me.count == 0 && me.taken == takes_each && me.line == kNothing16;
         }
-        if (done) todo.push_back(at);
+        if (done) frontier.push_back(at);
         ends[at] = done;
     }
-    CHECK_FALSE(todo.empty());
-    std::size_t reached = todo.size();
-    while (!todo.empty()) {
-        const std::uint32_t at = todo.back();
-        todo.pop_back();
+    CHECK_FALSE(frontier.empty());
+    std::size_t reached = frontier.size();
+    while (!frontier.empty()) {
+        const std::uint32_t at = frontier.back();
+        frontier.pop_back();
         for (const std::uint32_t before : model.came_from[at]) {
             if (ends[before]) continue;
             ends[before] = true;
             ++reached;
-            todo.push_back(before);
+            frontier.push_back(before);
         }
     }
     CHECK(reached == model.states.size());  // nobody waits for ever

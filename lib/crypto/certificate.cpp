@@ -178,9 +178,7 @@ Result<Pkcs12> parse_pkcs12(Bytes der, const SecretBytes& passphrase) {
     if (!first) return first.error();
     Pkcs12 out{*std::move(own), {*std::move(first)}};
     for (int i = 0; others != nullptr && i < sk_X509_num(others); ++i) {
-        X509* one = sk_X509_value(others, i);
-        X509_up_ref(one);
-        auto other = certificate_of(shared(one));
+        auto other = certificate_of(share(sk_X509_value(others, i)));
         if (!other) return other.error();
         out.certificates.push_back(*std::move(other));
     }

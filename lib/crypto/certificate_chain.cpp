@@ -66,8 +66,7 @@ Error failure_of(X509_STORE_CTX* context, const Certificate& leaf) {
     X509* at = X509_STORE_CTX_get_current_cert(context);
     ERR_clear_error();
     if (at == nullptr) return refuse(leaf, why);
-    X509_up_ref(at);
-    const auto about = certificate_of({at, OpensslFree{}});
+    const auto about = certificate_of(share(at));
     return refuse(about ? *about : leaf, why);
 }
 
@@ -130,9 +129,7 @@ Result<std::vector<Certificate>> verify_chain(const ChainRequest& request) {
     std::vector<Certificate> chain;
     const STACK_OF(X509)* found = X509_STORE_CTX_get0_chain(context.get());
     for (int i = 0; i < sk_X509_num(found); ++i) {
-        X509* one = sk_X509_value(found, i);
-        X509_up_ref(one);
-        auto certificate = certificate_of({one, OpensslFree{}});
+        auto certificate = certificate_of(share(sk_X509_value(found, i)));
         if (!certificate) return certificate.error();
         chain.push_back(*std::move(certificate));
     }

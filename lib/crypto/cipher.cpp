@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/crypto/cipher.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <memory>
 #include <optional>
 
 #include "lib/crypto/mac.hpp"
 #include "lib/crypto/must.hpp"
+#include "lib/crypto/openssl_ptr.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -18,12 +16,8 @@ namespace {
 constexpr std::size_t kMaxIcv = 32;
 constexpr std::size_t kMaxBytes = 1 << 30;  // OpenSSL counts in int; no packet comes near
 
-struct Free {
-    void operator()(EVP_CIPHER* p) const { EVP_CIPHER_free(p); }
-    void operator()(EVP_CIPHER_CTX* p) const { EVP_CIPHER_CTX_free(p); }
-};
-using Algorithm = std::unique_ptr<EVP_CIPHER, Free>;
-using Context = std::unique_ptr<EVP_CIPHER_CTX, Free>;
+using Algorithm = OpensslPtr<EVP_CIPHER>;
+using Context = OpensslPtr<EVP_CIPHER_CTX>;
 
 Algorithm fetch(const std::string& name) {
     Algorithm algorithm(EVP_CIPHER_fetch(nullptr, name.c_str(), nullptr));

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/crypto/dh.hpp"
 
-#include <openssl/bn.h>
-#include <openssl/ec.h>
-#include <openssl/evp.h>
 #include <openssl/obj_mac.h>
 
 #include <algorithm>
-#include <memory>
 
 #include "lib/crypto/must.hpp"
+#include "lib/crypto/openssl_ptr.hpp"
 
 namespace sluice::crypto {
 namespace {
 
-struct Free {
-    void operator()(BIGNUM* p) const { BN_clear_free(p); }
-    void operator()(BN_CTX* p) const { BN_CTX_free(p); }
-    void operator()(EC_GROUP* p) const { EC_GROUP_free(p); }
-    void operator()(EC_POINT* p) const { EC_POINT_clear_free(p); }
-    void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
-    void operator()(EVP_PKEY_CTX* p) const { EVP_PKEY_CTX_free(p); }
-};
-using Number = std::unique_ptr<BIGNUM, Free>;
-using NumberContext = std::unique_ptr<BN_CTX, Free>;
-using Curve = std::unique_ptr<EC_GROUP, Free>;
-using Point = std::unique_ptr<EC_POINT, Free>;
-using Key = std::unique_ptr<EVP_PKEY, Free>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Free>;
+using Number = OpensslPtr<BIGNUM>;
+using NumberContext = OpensslPtr<BN_CTX>;
+using Curve = OpensslPtr<EC_GROUP>;
+using Point = OpensslPtr<EC_POINT>;
+using Key = OpensslPtr<EVP_PKEY>;
+using KeyContext = OpensslPtr<EVP_PKEY_CTX>;
 
 Error refused(Group group, const char* why) {
     return fail(ErrorCode::invalid, std::string(find_group(group)->name) + " public value: " + why);

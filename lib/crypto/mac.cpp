@@ -2,25 +2,20 @@
 #include "lib/crypto/mac.hpp"
 
 #include <openssl/core_names.h>
-#include <openssl/evp.h>
 #include <openssl/params.h>
 
 #include <algorithm>
 #include <cassert>
-#include <memory>
 
 #include "lib/base/secret.hpp"
 #include "lib/crypto/must.hpp"
+#include "lib/crypto/openssl_ptr.hpp"
 
 namespace sluice::crypto {
 namespace {
 
-struct MacFree {
-    void operator()(EVP_MAC* p) const { EVP_MAC_free(p); }
-    void operator()(EVP_MAC_CTX* p) const { EVP_MAC_CTX_free(p); }
-};
-using MacAlgorithm = std::unique_ptr<EVP_MAC, MacFree>;
-using MacContext = std::unique_ptr<EVP_MAC_CTX, MacFree>;
+using MacAlgorithm = OpensslPtr<EVP_MAC>;
+using MacContext = OpensslPtr<EVP_MAC_CTX>;
 
 // A context that knows its algorithm and digest or cipher, and a key of zeros that nobody uses (CMAC cannot be
 // duplicated without one). Fetching costs far more than a MAC of a message, so it happens once; what follows is
@@ -80,16 +75,11 @@ void evp_mac(Mac id, Bytes key, std::span<const Bytes> parts, MutBytes out) {
 constexpr std::size_t kBlock = 16;
 using Block = Secret<kBlock>;
 
-struct CipherFree {
-    void operator()(EVP_CIPHER* p) const { EVP_CIPHER_free(p); }
-    void operator()(EVP_CIPHER_CTX* p) const { EVP_CIPHER_CTX_free(p); }
-};
-
 // One AES-128 key for single blocks.
 class BlockCipher {
   public:
     explicit BlockCipher(Bytes key) : context_(EVP_CIPHER_CTX_new()) {
-        static const std::unique_ptr<EVP_CIPHER, CipherFree> ecb(EVP_CIPHER_fetch(nullptr, "AES-128-ECB", nullptr));
+        static const OpensslPtr<EVP_CIPHER> ecb(EVP_CIPHER_fetch(nullptr, "AES-128-ECB", nullptr));
         must(ecb != nullptr && context_ != nullptr && key.size() == kBlock, "AES-128 is missing");
         must(EVP_EncryptInit_ex2(context_.get(), ecb.get(), key.data(), nullptr, nullptr) == 1, "AES-128 failed");
     }
@@ -109,7 +99,7 @@ class BlockCipher {
     }
 
   private:
-    std::unique_ptr<EVP_CIPHER_CTX, CipherFree> context_;
+    OpensslPtr<EVP_CIPHER_CTX> context_;
 };
 
 void xor_into(MutBytes target, Bytes source) {

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <openssl/bio.h>
+#include <openssl/bn.h>
 #include <openssl/decoder.h>
+#include <openssl/ec.h>
 #include <openssl/ecdsa.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
@@ -23,7 +25,16 @@ struct OpensslFree {
     void operator()(BIO* p) const { BIO_free_all(p); }
     void operator()(EVP_PKEY* p) const { EVP_PKEY_free(p); }
     void operator()(EVP_PKEY_CTX* p) const { EVP_PKEY_CTX_free(p); }
+    void operator()(EVP_CIPHER* p) const { EVP_CIPHER_free(p); }
+    void operator()(EVP_CIPHER_CTX* p) const { EVP_CIPHER_CTX_free(p); }
+    void operator()(EVP_MAC* p) const { EVP_MAC_free(p); }
+    void operator()(EVP_MAC_CTX* p) const { EVP_MAC_CTX_free(p); }
+    void operator()(EVP_MD* p) const { EVP_MD_free(p); }
     void operator()(EVP_MD_CTX* p) const { EVP_MD_CTX_free(p); }
+    void operator()(BIGNUM* p) const { BN_clear_free(p); }
+    void operator()(BN_CTX* p) const { BN_CTX_free(p); }
+    void operator()(EC_GROUP* p) const { EC_GROUP_free(p); }
+    void operator()(EC_POINT* p) const { EC_POINT_clear_free(p); }
     void operator()(OSSL_DECODER_CTX* p) const { OSSL_DECODER_CTX_free(p); }
     void operator()(ECDSA_SIG* p) const { ECDSA_SIG_free(p); }
     void operator()(PKCS12* p) const { PKCS12_free(p); }
@@ -42,6 +53,12 @@ struct OpensslFree {
 };
 template <class T>
 using OpensslPtr = std::unique_ptr<T, OpensslFree>;
+
+// One more owner of a certificate that OpenSSL owns.
+inline std::shared_ptr<X509> share(X509* certificate) {
+    X509_up_ref(certificate);
+    return {certificate, OpensslFree{}};
+}
 
 inline OpensslPtr<BIO> memory_bio(Bytes data) {
     return OpensslPtr<BIO>(BIO_new_mem_buf(data.data(), static_cast<int>(data.size())));

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "lib/crypto/prf.hpp"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <cassert>
-#include <memory>
 
 #include "lib/crypto/mac.hpp"
 #include "lib/crypto/must.hpp"
+#include "lib/crypto/openssl_ptr.hpp"
 
 namespace sluice::crypto {
 namespace {
@@ -60,13 +58,8 @@ SecretBytes prf_parts(Prf id, Bytes key, std::span<const Bytes> parts) {
     return out;
 }
 
-struct DigestFree {
-    void operator()(EVP_MD* p) const { EVP_MD_free(p); }
-    void operator()(EVP_MD_CTX* p) const { EVP_MD_CTX_free(p); }
-};
-
 void digest(const EVP_MD* algorithm, std::initializer_list<Bytes> parts, MutBytes out) {
-    const std::unique_ptr<EVP_MD_CTX, DigestFree> context(EVP_MD_CTX_new());
+    const OpensslPtr<EVP_MD_CTX> context(EVP_MD_CTX_new());
     must(context != nullptr && algorithm != nullptr && EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1,
          "a hash is missing");
     for (const Bytes part : parts) {
@@ -98,14 +91,14 @@ SecretBytes prf_plus(Prf id, Bytes key, Bytes seed, std::size_t size) {
 }
 
 std::array<Byte, 20> sha1(std::initializer_list<Bytes> parts) {
-    static const std::unique_ptr<EVP_MD, DigestFree> algorithm(EVP_MD_fetch(nullptr, "SHA1", nullptr));
+    static const OpensslPtr<EVP_MD> algorithm(EVP_MD_fetch(nullptr, "SHA1", nullptr));
     std::array<Byte, 20> out;
     digest(algorithm.get(), parts, out);
     return out;
 }
 
 std::array<Byte, 32> sha256(std::initializer_list<Bytes> parts) {
-    static const std::unique_ptr<EVP_MD, DigestFree> algorithm(EVP_MD_fetch(nullptr, "SHA256", nullptr));
+    static const OpensslPtr<EVP_MD> algorithm(EVP_MD_fetch(nullptr, "SHA256", nullptr));
     std::array<Byte, 32> out;
     digest(algorithm.get(), parts, out);
     return out;

@@ -9,13 +9,6 @@ using namespace sluice::test;
 
 namespace {
 
-// A nonce that compares as its first byte.
-ByteVec nonce(Byte first) {
-    ByteVec bytes(32, 0x55);
-    bytes[0] = first;
-    return bytes;
-}
-
 // Loses, doubles and delays. Datagrams that pass each other are reordered by it.
 class BadNetwork {
   public:

@@ -42,6 +42,12 @@ ike::Message unseal(const Node& sender, Bytes bytes) {
     return *message;
 }
 
+ByteVec nonce(Byte first) {
+    ByteVec bytes(32, 0x55);
+    bytes[0] = first;
+    return bytes;
+}
+
 const Flight& last_from(const World& world, const Node& node) {
     const auto& sent = world.sent();
     for (auto flight = sent.rbegin(); flight != sent.rend(); ++flight)

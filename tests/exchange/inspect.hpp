@@ -20,6 +20,9 @@ Flight forge(const Node& as, const Forged& what);
 // What a node sent, opened with its keys. Throws where it does not open.
 ike::Message unseal(const Node& sender, Bytes bytes);
 
+// A nonce that compares as its first byte.
+ByteVec nonce(Byte first);
+
 // The last datagram that came from an address; throws where there is none.
 const Flight& last_from(const World& world, const Node& node);
 std::size_t count_from(const World& world, const Node& node);

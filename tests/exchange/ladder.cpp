@@ -10,12 +10,6 @@
 namespace sluice::test {
 namespace {
 
-ByteVec nonce(Byte first) {
-    ByteVec bytes(32, 0x55);
-    bytes[0] = first;
-    return bytes;
-}
-
 // Follows what each end sends its traffic on. What was the newest outbound SA of one end a second ago or less has to be
 // open at the other: installed, or reserved, which holds packets until the keys are there (TRAPS 17, 53).
 class Continuity {

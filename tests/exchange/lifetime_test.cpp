@@ -9,6 +9,16 @@
 using namespace sluice;
 using namespace sluice::test;
 
+namespace {
+
+void bring_up(World& world) {
+    add_pair(world);
+    world.initiate(world.node("moon"), "to-sun", "net");
+    world.run(2s);
+}
+
+}  // namespace
+
 TEST_CASE("TRAPS 37: soft limits are spread evenly over rand_*, and hard ones stand") {
     SeededRandom random(5);
     ike::EngineState engine({}, random);
@@ -105,11 +115,9 @@ TEST_CASE(
 
 TEST_CASE("TRAPS 18: RFC 7296 2.25 a rekeying that the peer puts off is tried again, and one that it refuses later") {
     World world;
-    add_pair(world);
+    bring_up(world);
     Node& moon = world.node("moon");
     Node& sun = world.node("sun");
-    world.initiate(moon, "to-sun", "net");
-    world.run(2s);
     world.act(moon, moon.engine->rekey({.child = "net"}, world.now())->actions);
     const bool later = GENERATE(true, false);
     const auto type = later ? ike::NotifyType::temporary_failure : ike::NotifyType::no_proposal_chosen;
@@ -134,11 +142,9 @@ TEST_CASE("TRAPS 18: RFC 7296 2.25 a rekeying that the peer puts off is tried ag
 
 TEST_CASE("RFC 7296 2.25: a child that the peer does not know is removed and made from scratch") {
     World world;
-    add_pair(world);
+    bring_up(world);
     Node& moon = world.node("moon");
     Node& sun = world.node("sun");
-    world.initiate(moon, "to-sun", "net");
-    world.run(2s);
     const ChildSaId lost = sun.backend.outbound.back();
     world.fate = [](const Flight&) { return std::vector<Duration>{}; };
     world.act(sun, *sun.engine->terminate({.child_id = lost.value}, world.now()));
@@ -162,11 +168,9 @@ TEST_CASE("RFC 7296 2.25: a child that the peer does not know is removed and mad
 
 TEST_CASE("TRAPS 16: RFC 7296 2.9.2 an answer to a rekeying that allows less than is in use is given back") {
     World world;
-    add_pair(world);
+    bring_up(world);
     Node& moon = world.node("moon");
     Node& sun = world.node("sun");
-    world.initiate(moon, "to-sun", "net");
-    world.run(2s);
     world.act(moon, moon.engine->rekey({.child = "net"}, world.now())->actions);
     world.fate = [](const Flight&) { return std::vector<Duration>{}; };
     const ike::IkeSa of_moon = inspect(moon);
@@ -212,11 +216,9 @@ void advance_ids(World& world, Node& node, std::uint32_t by) {
 
 TEST_CASE("TRAPS 2: an IKE SA whose message IDs come far is rekeyed, and begins at 0 again") {
     World world;
-    add_pair(world);
+    bring_up(world);
     Node& moon = world.node("moon");
     Node& sun = world.node("sun");
-    world.initiate(moon, "to-sun", "net");
-    world.run(2s);
     const bool by_moon = GENERATE(true, false);
     const std::uint64_t before = moon.sas().at(0).initiator_spi;
     for (Node* node : {&moon, &sun}) advance_ids(world, *node, ike::kRekeyFromId - 3);

@@ -18,6 +18,16 @@ void with_dpd(World& world, Node& node, Duration delay, ike::DpdAction action = 
     world.start(node);
 }
 
+// Up; moon brings back what sun deletes.
+void bring_up_restarting(World& world) {
+    add_pair(world);
+    Node& moon = world.node("moon");
+    moon.connections[0].children[0].close_action = ike::CloseAction::start;
+    world.start(moon);
+    world.initiate(moon, "to-sun", "net");
+    world.run(5s);
+}
+
 }  // namespace
 
 // moon                                   sun
@@ -94,13 +104,9 @@ TEST_CASE("TRAPS 22: a peer that is gone: the IKE SA goes, and the action says w
 TEST_CASE("close_action = start brings back what the peer deleted, the child or the whole IKE SA") {
     const bool whole = GENERATE(false, true);
     World world;
-    add_pair(world);
+    bring_up_restarting(world);
     Node& moon = world.node("moon");
     Node& sun = world.node("sun");
-    moon.connections[0].children[0].close_action = ike::CloseAction::start;
-    world.start(moon);
-    world.initiate(moon, "to-sun", "net");
-    world.run(5s);
     ike::Engine::TerminateRequest request;
     (whole ? request.ike : request.child) = whole ? "to-moon" : "net";
     world.act(sun, *sun.engine->terminate(request, world.now()));
@@ -117,13 +123,9 @@ TEST_CASE("close_action = start brings back what the peer deleted, the child or 
 TEST_CASE("What is about to be brought back stays away when it is terminated meanwhile") {
     const bool whole = GENERATE(false, true);
     World world;
-    add_pair(world);
+    bring_up_restarting(world);
     Node& moon = world.node("moon");
     Node& sun = world.node("sun");
-    moon.connections[0].children[0].close_action = ike::CloseAction::start;
-    world.start(moon);
-    world.initiate(moon, "to-sun", "net");
-    world.run(5s);
     world.act(sun, *sun.engine->terminate({.ike = "to-moon"}, world.now()));
     world.run(200ms);
     REQUIRE(moon.children() == 0);

@@ -20,7 +20,10 @@ constexpr SignatureHash kTaken[] = {SignatureHash::sha256, SignatureHash::sha384
 
 Error refuse(std::string why) { return fail(ErrorCode::auth, std::move(why)); }
 
-bool taken(SignatureHash hash) { return std::find(std::begin(kTaken), std::end(kTaken), hash) != std::end(kTaken); }
+template <class List, class T>
+bool contains(const List& list, const T& wanted) {
+    return std::find(std::begin(list), std::end(list), wanted) != std::end(list);
+}
 
 // An AUTH payload cut into its scheme and its signature.
 struct Claim {
@@ -37,7 +40,7 @@ Result<Claim> parse_digital_signature(Bytes data) {
     if (!identifier) return refuse("its AUTH payload is cut off");
     const auto scheme = crypto::parse_algorithm_identifier(*identifier);
     if (!scheme) return refuse("its signature algorithm is unknown: " + to_hex(*identifier));
-    if (!taken(scheme->hash))
+    if (!contains(kTaken, scheme->hash))
         return refuse("its signature, " + to_string(*scheme) + ", uses a hash that was not offered");
     return Claim{*scheme, in.rest()};
 }
@@ -63,17 +66,10 @@ Result<Claim> parse_claim(const PeerProof& proof) {
     }
 }
 
-KeyType key_type_of(SignatureKind kind) {
-    for (const KeyType type : {KeyType::rsa, KeyType::ecdsa, KeyType::ed25519, KeyType::ed448})
-        if (crypto::fits(type, kind)) return type;
-    return KeyType::rsa;
-}
-
 Result<void> obeys(const SignatureRule& rule, const SignatureScheme& scheme) {
-    const bool type = !rule.key || *rule.key == key_type_of(scheme.kind);
+    const bool type = !rule.key || crypto::fits(*rule.key, scheme.kind);
     const bool padding = !rule.pss || scheme.kind == SignatureKind::rsa_pss;
-    const bool hash =
-        rule.hashes.empty() || std::find(rule.hashes.begin(), rule.hashes.end(), scheme.hash) != rule.hashes.end();
+    const bool hash = rule.hashes.empty() || contains(rule.hashes, scheme.hash);
     if (type && padding && hash) return {};
     return refuse("its signature, " + to_string(scheme) + ", is not what the connection's auth asks for");
 }
@@ -94,11 +90,6 @@ std::optional<Certificate::Name> name_kind(IdType type) {
         default:
             return std::nullopt;
     }
-}
-
-template <class T>
-bool contains(const std::vector<T>& list, const T& wanted) {
-    return std::find(list.begin(), list.end(), wanted) != list.end();
 }
 
 Result<void> check_signature(const PeerProof& proof, const Claim& claim, const PublicKey& key) {

@@ -95,11 +95,6 @@ void try_again(EngineState& engine, IkeSa& sa, ChildOffer offer, Duration delay)
     enqueue(engine, sa, std::move(task));
 }
 
-bool may_use_group(const ChildConfig& child, const KeyExchange& ke, crypto::Group group) {
-    const bool tried = std::find(ke.tried.begin(), ke.tried.end(), group) != ke.tried.end();
-    return crypto::find_group(group) && !tried && offers_group(child.esp_proposals, group);
-}
-
 // Where the peer leaves the trigger packet out and gives what there is already, another child serves nobody, and the
 // next packet would ask again: acquires rest for a while.
 std::optional<AnswerFailure> narrowed_again(EngineState& engine, IkeSa& sa, const ChildOffer& offer) {
@@ -222,7 +217,7 @@ void offer_refused(EngineState& engine, IkeSa& sa, ChildOffer offer, const Answe
         return try_again(engine, sa, std::move(offer), {});
     }
     const auto* invalid_ke = message.notify(NotifyType::invalid_ke_payload);
-    if (again && invalid_ke && may_use_group(*child, offer.ke, group_of(*invalid_ke))) {
+    if (again && invalid_ke && may_use_group(child->esp_proposals, offer.ke, group_of(*invalid_ke))) {
         offer.ke.group = group_of(*invalid_ke);
         return try_again(engine, sa, std::move(offer), {});
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ike/dispatch.hpp"
 
+#include <utility>
+
 #include "ike/auth_exchange.hpp"
 #include "ike/create_child.hpp"
 #include "ike/informational.hpp"
@@ -213,6 +215,26 @@ std::optional<Message> reopen(const IkeSa& sa, const Served& served) {
     return *std::move(message);
 }
 
+// Whose work a helper has done; null where the IKE SA is gone.
+IkeSa* take_job(EngineState& engine, std::uint64_t id) {
+    const auto job = engine.jobs.find(id);
+    if (job == engine.jobs.end()) return nullptr;
+    IkeSa* sa = engine.table.find(job->second);
+    engine.jobs.erase(job);
+    if (sa) touch(engine, *sa);
+    return sa;
+}
+
+Served take_served(IkeSa& sa) { return *std::exchange(sa.served, std::nullopt); }
+
+// The request that was kept, with what a helper has made of it.
+void serve(EngineState& engine, IkeSa& sa, const Served& served, const DhOutcome* dh, AuthOutcome* auth) {
+    const std::optional<Message> message = reopen(sa, served);
+    if (!message) return;  // it opened before
+    handle_request(engine, sa,
+                   {.message = *message, .bytes = served.bytes, .path = served.path, .outcome = dh, .auth = auth});
+}
+
 }  // namespace
 
 void move_path(EngineState& engine, IkeSa& sa, const Path& path) {
@@ -250,12 +272,8 @@ void dispatch(EngineState& engine, const Datagram& datagram) {
 }
 
 void dispatch_dh(EngineState& engine, DhOutcome outcome) {
-    const auto job = engine.jobs.find(outcome.job);
-    if (job == engine.jobs.end()) return;  // its IKE SA is gone
-    IkeSa* sa = engine.table.find(job->second);
-    engine.jobs.erase(job);
+    IkeSa* sa = take_job(engine, outcome.job);
     if (!sa) return;
-    touch(engine, *sa);
     if (sa->dh && sa->dh->job == outcome.job) {
         if (sa->active && sa->active->kind == TaskKind::init) return init_dh_done(engine, *sa, std::move(outcome));
         if (sa->active && sa->active->kind == TaskKind::rekey_ike)
@@ -263,35 +281,19 @@ void dispatch_dh(EngineState& engine, DhOutcome outcome) {
         return create_child_dh_done(engine, *sa, std::move(outcome));
     }
     if (!sa->served || sa->served->auth || sa->served->dh.job != outcome.job) return;
-    const Served served = std::move(*sa->served);
-    sa->served.reset();
+    const Served served = take_served(*sa);
     if (sa->phase == Phase::init) return init_served(engine, *sa, served, outcome);
-    const std::optional<Message> message = reopen(*sa, served);
-    if (!message) return;  // it opened before
-    handle_request(engine, *sa, {.message = *message, .bytes = served.bytes, .path = served.path, .outcome = &outcome});
+    serve(engine, *sa, served, &outcome, nullptr);
 }
 
 void dispatch_auth(EngineState& engine, AuthOutcome outcome) {
-    const auto job = engine.jobs.find(outcome.job);
-    if (job == engine.jobs.end()) return;  // its IKE SA is gone
-    IkeSa* sa = engine.table.find(job->second);
-    engine.jobs.erase(job);
+    IkeSa* sa = take_job(engine, outcome.job);
     if (!sa) return;
-    touch(engine, *sa);
     if (sa->auth && sa->auth->job == outcome.job) return auth_work_done(engine, *sa, std::move(outcome));
     if (!sa->served || !sa->served->auth || sa->served->dh.job != outcome.job) return;
-    const Served served = std::move(*sa->served);
-    sa->served.reset();
-    const std::optional<Message> message = reopen(*sa, served);
-    if (!message) return;  // it opened before
-    handle_request(engine, *sa, {.message = *message, .bytes = served.bytes, .path = served.path, .auth = &outcome});
+    serve(engine, *sa, take_served(*sa), nullptr, &outcome);
 }
 
-void restart_served_auth(EngineState& engine, IkeSa& sa) {
-    const Served served = std::move(*sa.served);
-    sa.served.reset();
-    if (const std::optional<Message> message = reopen(sa, served))
-        handle_request(engine, sa, {.message = *message, .bytes = served.bytes, .path = served.path});
-}
+void restart_served_auth(EngineState& engine, IkeSa& sa) { serve(engine, sa, take_served(sa), nullptr, nullptr); }
 
 }  // namespace sluice::ike

@@ -66,6 +66,12 @@ struct EngineState {
     std::vector<IkeSaId> touched;  // SAs whose queue and deadline are to be looked at before the call ends
 };
 
+// Deadlines: a zero Instant is never.
+inline bool due(Instant when, Instant now) { return when != Instant{} && when <= now; }
+inline void earlier(std::optional<Instant>& best, Instant when) {
+    if (when != Instant{} && (!best || when < *best)) best = when;
+}
+
 // Small services to all exchanges.
 void touch(EngineState& engine, const IkeSa& sa);
 ByteVec random_bytes(EngineState& engine, std::size_t size);

@@ -31,9 +31,10 @@ ipsec::Proposals ike_proposals(const ConnectionConfig& connection);
 // Chooses from a peer's offer, with the group of its KE payload where that is possible: it saves a round.
 std::optional<ipsec::Selection> select_with_group(const ipsec::Proposals& configured, const ipsec::Proposals& offered,
                                                   crypto::Group group);
-// The first group that is known, none where there is none; and whether one stands in any proposal.
+// The first group that is known, none where there is none.
 crypto::Group first_group(const ipsec::Proposals& proposals);
-bool offers_group(const ipsec::Proposals& proposals, crypto::Group group);
+// Whether INVALID_KE_PAYLOAD may make us try this group: one that we offered, know and have not tried (TRAPS 5).
+bool may_use_group(const ipsec::Proposals& proposals, const KeyExchange& ke, crypto::Group group);
 ByteVec group_bytes(crypto::Group group);
 crypto::Group group_of(const NotifyPayload& invalid_ke);
 

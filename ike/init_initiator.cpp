@@ -17,12 +17,14 @@ crypto::Group first_group(const ipsec::Proposals& proposals) {
     return crypto::Group::none;
 }
 
-bool offers_group(const ipsec::Proposals& proposals, crypto::Group group) {
-    return std::any_of(proposals.begin(), proposals.end(), [&](const ipsec::Proposal& proposal) {
+bool may_use_group(const ipsec::Proposals& proposals, const KeyExchange& ke, crypto::Group group) {
+    const bool offered = std::any_of(proposals.begin(), proposals.end(), [&](const ipsec::Proposal& proposal) {
         return std::any_of(proposal.transforms.begin(), proposal.transforms.end(), [&](const ipsec::Transform& t) {
             return t.type == ipsec::TransformType::ke && crypto::Group(t.id) == group;
         });
     });
+    const bool tried = std::find(ke.tried.begin(), ke.tried.end(), group) != ke.tried.end();
+    return offered && crypto::find_group(group) && !tried;
 }
 
 namespace {
@@ -76,13 +78,10 @@ void retry_with_cookie(EngineState& engine, IkeSa& sa, const NotifyPayload& cook
     send_init(engine, sa);
 }
 
-// Only a group that we offered and have not tried; SPI, nonce and cookie stay (TRAPS 5, RFC 7296 2.6.1).
+// SPI, nonce and cookie stay (TRAPS 5, RFC 7296 2.6.1).
 void retry_with_group(EngineState& engine, IkeSa& sa, const NotifyPayload& invalid_ke) {
     const crypto::Group group = group_of(invalid_ke);
-    const auto& tried = sa.handshake.ke.tried;
-    const bool again = std::find(tried.begin(), tried.end(), group) != tried.end();
-    if (again || !offers_group(sa.connection->proposals, group) || !crypto::find_group(group) ||
-        sa.handshake.restarts >= kMaxRestarts) {
+    if (!may_use_group(sa.connection->proposals, sa.handshake.ke, group) || sa.handshake.restarts >= kMaxRestarts) {
         note_refusal(engine, sa, invalid_ke);
         return;
     }

@@ -20,8 +20,6 @@ Duration drawn(EngineState& engine, Duration limit, Duration spread) {
     return Duration(static_cast<std::int64_t>(drawn(engine, count(limit), count(spread))));
 }
 
-bool due(Instant when, Instant now) { return when != Instant{} && when <= now; }
-
 template <class Fits>
 bool under_way(const IkeSa& sa, Fits fits) {
     return (sa.active && fits(*sa.active)) || std::any_of(sa.queue.begin(), sa.queue.end(), fits);
@@ -78,13 +76,10 @@ void run_soft_lifetimes(EngineState& engine, IkeSa& sa) {
 
 std::optional<Instant> next_soft_lifetime(const IkeSa& sa) {
     std::optional<Instant> best;
-    auto consider = [&](Instant when) {
-        if (when != Instant{} && (!best || when < *best)) best = when;
-    };
     if (!replaceable(sa)) return best;
-    consider(sa.rekey_at);
-    consider(sa.reauth_at);
-    for (const Child& child : sa.children) consider(child.rekey_at);
+    earlier(best, sa.rekey_at);
+    earlier(best, sa.reauth_at);
+    for (const Child& child : sa.children) earlier(best, child.rekey_at);
     return best;
 }
 

@@ -114,6 +114,12 @@ ChildRef find_child(const Connections& all, std::string_view connection, std::st
     return {};
 }
 
+Connection find_connection(const Connections& all, std::string_view name) {
+    for (const Connection& connection : all)
+        if (connection->name == name) return connection;
+    return nullptr;
+}
+
 ChildRef find_child(const Connections& all, PolicyId policy) {
     if (policy == PolicyId{}) return {};
     for (const Connection& connection : all)

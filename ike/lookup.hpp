@@ -36,6 +36,7 @@ const PskSecret* find_psk(const std::vector<PskSecret>& secrets, const Identity&
 // The address to speak from or to: the first host prefix of the list, of the family wanted (none: any).
 net::IpAddress first_host(const std::vector<net::Prefix>& prefixes, net::Family family);
 
+Connection find_connection(const Connections& all, std::string_view name);  // null: there is none
 struct ChildRef {
     Connection connection;
     const ChildConfig* child = nullptr;

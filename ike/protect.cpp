@@ -22,8 +22,6 @@ ByteVec padded(ByteVec chain, std::size_t block) {
     return chain;
 }
 
-OpenFailure not_authentic() { return {OpenError::icv, {ParseError::body, PayloadType::sk}}; }
-
 // The SK payload of a message cut into what the cipher takes. Views into the message.
 struct Sealed {
     Bytes aad;  // everything before the IV: header, payloads before SK, SK's generic header, fragment numbers (RFC
@@ -44,6 +42,22 @@ std::optional<Sealed> cut(Bytes message, std::size_t size, const crypto::CipherK
     const std::size_t begin = message.size() - size;  // SK is the last payload, the parser saw to it
     return Sealed{message.first(begin), message.subspan(begin, iv), message.subspan(begin + iv, text),
                   message.last(icv)};
+}
+
+// The decrypted text with its padding; nothing where the ICV does not verify. size: as of cut().
+std::optional<SecretBytes> decrypt(Bytes message, std::size_t size, const crypto::CipherKeys& keys) {
+    const auto sealed = cut(message, size, keys);
+    if (!sealed) return std::nullopt;
+    SecretBytes text(sealed->text);
+    if (!crypto::cipher_open(keys, sealed->aad, sealed->iv, text.mutable_view(), sealed->icv)) return std::nullopt;
+    return text;
+}
+
+// Only what has verified is believed. Nothing where the pad length reaches out of the text.
+std::optional<Bytes> without_padding(const SecretBytes& text) {
+    const std::size_t pad_length = text.view().back();
+    if (pad_length + 1 > text.size()) return std::nullopt;
+    return text.view().first(text.size() - pad_length - 1);
 }
 
 // What stands around a sealed text: its payload is sk or skf, and skf has its numbers before the IV.
@@ -138,14 +152,10 @@ std::optional<Fragment> open_fragment(Bytes message, const crypto::CipherKeys& k
     if (!outer || !numbers) return std::nullopt;
     const auto* skf = outer->find<SkPayload>();
     if (skf == nullptr || skf->type != PayloadType::skf) return std::nullopt;
-    const auto sealed = cut(message, skf->body.size() - kFragmentNumbersSize, keys);
-    if (!sealed) return std::nullopt;
-    SecretBytes text(sealed->text);
-    if (!crypto::cipher_open(keys, sealed->aad, sealed->iv, text.mutable_view(), sealed->icv)) return std::nullopt;
-    const std::size_t pad_length = text.view().back();
-    if (pad_length + 1 > text.size()) return std::nullopt;
-    return Fragment{numbers->number, numbers->total, skf->first_inner,
-                    to_vec(text.view().first(text.size() - pad_length - 1))};
+    const auto text = decrypt(message, skf->body.size() - kFragmentNumbersSize, keys);
+    const auto chain = text ? without_padding(*text) : std::nullopt;
+    if (!chain) return std::nullopt;
+    return Fragment{numbers->number, numbers->total, skf->first_inner, to_vec(*chain)};
 }
 
 std::string OpenFailure::to_string() const {
@@ -167,13 +177,11 @@ Opened open(Bytes message, const crypto::CipherKeys& keys) {
     const auto* sk = outer->find<SkPayload>();
     if (sk == nullptr || sk->type != PayloadType::sk)
         return OpenFailure{OpenError::outer, {ParseError::body, PayloadType::sk}};
-    const auto sealed = cut(message, sk->body.size(), keys);
-    if (!sealed) return not_authentic();
-    SecretBytes text(sealed->text);
-    if (!crypto::cipher_open(keys, sealed->aad, sealed->iv, text.mutable_view(), sealed->icv)) return not_authentic();
-    const std::size_t pad_length = text.view().back();
-    if (pad_length + 1 > text.size()) return OpenFailure{OpenError::inner, {ParseError::body, PayloadType::sk}};
-    auto inner = parse_chain(sk->first_inner, outer->header.exchange, text.view().first(text.size() - pad_length - 1));
+    const auto text = decrypt(message, sk->body.size(), keys);
+    if (!text) return OpenFailure{OpenError::icv, {ParseError::body, PayloadType::sk}};
+    const auto chain = without_padding(*text);
+    if (!chain) return OpenFailure{OpenError::inner, {ParseError::body, PayloadType::sk}};
+    auto inner = parse_chain(sk->first_inner, outer->header.exchange, *chain);
     if (!inner) return OpenFailure{OpenError::inner, inner.failure()};
     Message message_inside{outer->header, *std::move(inner)};
     if (message_inside.is_protected()) return OpenFailure{OpenError::inner, {ParseError::body, PayloadType::sk}};

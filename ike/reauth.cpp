@@ -14,13 +14,6 @@ bool makes_children(const IkeSa& sa) {
                                     [](const Task& task) { return task.kind == TaskKind::create_child; });
 }
 
-// The configuration as it is now, which may have changed since the old IKE SA came up.
-Connection current(const EngineState& engine, const IkeSa& sa) {
-    for (const Connection& connection : engine.connections)
-        if (connection->name == sa.connection->name) return connection;
-    return nullptr;
-}
-
 IkeSa* predecessor(EngineState& engine, const IkeSa& sa) {
     IkeSa* old = engine.table.by_local_spi(sa.reauthenticates);
     return old && old->phase != Phase::closed ? old : nullptr;
@@ -30,7 +23,8 @@ IkeSa* predecessor(EngineState& engine, const IkeSa& sa) {
 
 void reauthenticate(EngineState& engine, IkeSa& old) {
     old.reauth_at = {};
-    const Connection connection = current(engine, old);
+    // The configuration as it is now, which may have changed since the old IKE SA came up.
+    const Connection connection = find_connection(engine.connections, old.connection->name);
     const auto first = std::find_if(old.children.begin(), old.children.end(), [&](const Child& child) {
         return child.state == ChildState::installed && connection && find_child(*connection, child.sa.name);
     });

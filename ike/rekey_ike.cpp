@@ -24,6 +24,10 @@ ByteVec ike_spi_bytes(std::uint64_t spi) {
     return std::move(out).take();
 }
 
+std::uint64_t ike_spi_of(const ipsec::Proposal& proposal) {
+    return proposal.spi.size() == 8 ? ByteReader(proposal.spi).u64().value_or(0) : 0;
+}
+
 IkeSa& make_successor(EngineState& engine, IkeSa& old, const Successor& made) {
     IkeSa fresh{.connection = old.connection, .phase = Phase::established, .path = old.path};
     fresh.initiator = made.role == Role::initiator;
@@ -93,8 +97,7 @@ void rekey_ike_request(EngineState& engine, IkeSa& sa, const PeerRequest& reques
     const auto* nonce = request.message.find<NoncePayload>();
     const auto& offered = request.message.find<SaPayload>()->proposals;
     const auto selection = select_with_group(sa.connection->proposals, offered, ke ? ke->group : crypto::Group::none);
-    const std::uint64_t peer_spi =
-        selection && selection->chosen.spi.size() == 8 ? ByteReader(selection->chosen.spi).u64().value_or(0) : 0;
+    const std::uint64_t peer_spi = selection ? ike_spi_of(selection->chosen) : 0;
     if (!selection || peer_spi == 0) {
         ++engine.counters.proposals_refused;
         return refuse(engine, sa, request, make_notify(NotifyType::no_proposal_chosen));

@@ -41,6 +41,8 @@ void move_children(EngineState& engine, IkeSa& from, IkeSa& to);
 void claim_children(EngineState& engine, IkeSa& rival);
 // The peer's rekeying is the one that counts: ours is forgotten. Nothing where there is no rival.
 void yield_to_rival(EngineState& engine, IkeSa& sa);
+// The SPI field of a proposal for an IKE SA, and what stands in one; 0 where it is none.
 ByteVec ike_spi_bytes(std::uint64_t spi);
+std::uint64_t ike_spi_of(const ipsec::Proposal& proposal);
 
 }  // namespace sluice::ike

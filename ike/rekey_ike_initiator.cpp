@@ -84,11 +84,8 @@ void offer_refused(EngineState& engine, IkeSa& sa, const AnswerFailure& failure,
         return enqueue(engine, sa, std::move(task));
     }
     const auto* invalid_ke = message.notify(NotifyType::invalid_ke_payload);
-    const crypto::Group group = invalid_ke ? group_of(*invalid_ke) : crypto::Group::none;
-    const auto& tried = offer.ke.tried;
-    if (again && crypto::find_group(group) && offers_group(sa.connection->proposals, group) &&
-        std::find(tried.begin(), tried.end(), group) == tried.end()) {
-        offer.ke.group = group;
+    if (again && invalid_ke && may_use_group(sa.connection->proposals, offer.ke, group_of(*invalid_ke))) {
+        offer.ke.group = group_of(*invalid_ke);
         return enqueue(engine, sa, {.kind = TaskKind::rekey_ike, .ike = std::move(offer)});
     }
     ++engine.counters.rekeys_refused;
@@ -108,7 +105,7 @@ std::optional<AnswerFailure> read_answer(const IkeSa& sa, const Message& message
         return AnswerFailure{NotifyType::invalid_syntax, "the peer's answer lacks an SA, a nonce or a key exchange"};
     const ipsec::Proposal& chosen = answer->proposals.front();
     Result<ipsec::Suite> suite = check_answer(offered_proposals(sa, offer), chosen);
-    const std::uint64_t spi = chosen.spi.size() == 8 ? ByteReader(chosen.spi).u64().value_or(0) : 0;
+    const std::uint64_t spi = ike_spi_of(chosen);
     if (!suite || spi == 0)
         return AnswerFailure{NotifyType::invalid_syntax, "the peer chose what was not offered: " + to_string(chosen)};
     if (suite->group != ke->group || ke->group != offer.ke.group)

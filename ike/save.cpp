@@ -148,12 +148,6 @@ bool has_child(const ConnectionConfig& connection, const Task& task) {
     return !makes || find_child(connection, task.offer.child);
 }
 
-Connection connection_named(const EngineState& engine, const std::string& name) {
-    for (const Connection& connection : engine.connections)
-        if (connection->name == name) return connection;
-    return nullptr;
-}
-
 void renumber(EngineState& engine, IkeSa& sa) {
     if (sa.id.value == 0 || engine.table.find(sa.id)) sa.id = IkeSaId(engine.next_ike_id);
     engine.next_ike_id = std::max(engine.next_ike_id, sa.id.value + 1);
@@ -190,7 +184,7 @@ Result<IkeSa> load_ike_sa(EngineState& engine, Bytes saved, Instant now) {
     IkeSa sa;
     describe(archive, sa);
     if (!archive.finished() || !sane(sa)) return fail(ErrorCode::invalid, "saved IKE SA breaks its format");
-    sa.connection = connection_named(engine, name);
+    sa.connection = find_connection(engine.connections, name);
     if (!sa.connection)
         return fail(ErrorCode::not_found, "saved IKE SA belongs to connection '" + name + "', which is not configured");
     if (sa.active && !has_child(*sa.connection, *sa.active))

@@ -15,8 +15,6 @@
 namespace sluice::ike {
 namespace {
 
-bool due(Instant when, Instant now) { return when != Instant{} && when <= now; }
-
 bool urgent(const Task& task) { return task.kind == TaskKind::delete_ike || task.kind == TaskKind::refuse_auth; }
 
 bool may_run(const IkeSa& sa, const Task& task, Instant now) {
@@ -113,10 +111,6 @@ void restart_jobs(EngineState& engine, IkeSa& sa) {
     else if (sa.served && sa.served->dh.job == 0)
         start_dh(engine, sa, sa.served->dh);
     if (sa.auth && sa.auth->job == 0) restart_auth(engine, sa);
-}
-
-void earlier(std::optional<Instant>& best, Instant when) {
-    if (when != Instant{} && (!best || when < *best)) best = when;
 }
 
 bool rekeying(const IkeSa& sa, Spi child) {
